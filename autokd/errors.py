@@ -1,0 +1,139 @@
+"""Every error that autokd raises on purpose.
+
+    AutokdError                 exit 1
+    ├── SpecError               exit 2   the study file is wrong; lists every mistake with its path
+    ├── UnknownNameError        exit 2   a name that is in no catalogue; suggests the nearest
+    ├── DataError               exit 2   a data set is missing, corrupt or of the wrong shape
+    ├── TeacherError            exit 2   weights missing or not fitting the teacher's network
+    ├── NotFoundError           exit 3   no such study, trial or artefact
+    ├── ConflictError           exit 4   the record contradicts what was asked
+    │   ├── StoreVersionError   exit 4   a database of another version
+    │   └── StaleTokenError     exit 4   a write by an attempt that has lost its lease
+    ├── NothingFeasibleError    exit 6   no architecture fits the budget; says by how much
+    ├── VerificationError       exit 7   an exported file does not compute what the student computes
+    └── StorageFullError        exit 8   the disk cannot take what must be written
+
+Each message says what was expected and what was got; `hint` says what to do about it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+class AutokdError(Exception):
+    """Root of all errors raised on purpose; `exit_code` is what the CLI ends with."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\nhint: {self.hint}" if self.hint else self.message
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One thing that is wrong in a study file.
+
+    Attributes:
+        path: where, as dotted field names (`distillation.losses.0.temperature`); empty for the
+            whole file.
+        message: what was expected and what was got.
+        hint: what to do, if something better than the message can be said.
+    """
+
+    path: str
+    message: str
+    hint: str | None = None
+
+    def __str__(self) -> str:
+        text = f"{self.path}: {self.message}" if self.path else self.message
+        return f"{text} ({self.hint})" if self.hint else text
+
+
+class SpecError(AutokdError, ValueError):
+    """A study file is wrong. `mistakes` holds all of them, not the first."""
+
+    exit_code = 2
+
+    def __init__(self, source: str, mistakes: Iterable[Mistake]) -> None:
+        self.mistakes = tuple(mistakes)
+        count = len(self.mistakes)
+        title = f"{source} has {count} mistake{'' if count == 1 else 's'}:"
+        super().__init__("\n".join([title, *(f"  {mistake}" for mistake in self.mistakes)]))
+
+
+class UnknownNameError(AutokdError, LookupError):
+    """A name was looked up in a catalogue that does not have it."""
+
+    exit_code = 2
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        names = sorted(known)
+        super().__init__(
+            f"unknown {kind} {name!r}; expected one of {', '.join(map(repr, names)) or '(none)'}",
+            hint=did_you_mean(name, names),
+        )
+
+
+class DataError(AutokdError, ValueError):
+    """A data set is missing, corrupt or not of the expected shape."""
+
+    exit_code = 2
+
+
+class TeacherError(AutokdError, ValueError):
+    """The teacher's weights are missing or do not fit its network."""
+
+    exit_code = 2
+
+
+class NotFoundError(AutokdError, LookupError):
+    """The record holds no study, trial or artefact of that name or number."""
+
+    exit_code = 3
+
+
+class ConflictError(AutokdError):
+    """What was asked contradicts the record."""
+
+    exit_code = 4
+
+
+class StoreVersionError(ConflictError):
+    """The database was written by another version of autokd, or is no autokd database."""
+
+
+class StaleTokenError(ConflictError):
+    """An attempt wrote after its lease was given to another attempt; the write was refused."""
+
+
+class NothingFeasibleError(AutokdError):
+    """No architecture of the space was found inside the budget."""
+
+    exit_code = 6
+
+
+class VerificationError(AutokdError):
+    """An exported file does not compute what the student computes."""
+
+    exit_code = 7
+
+
+class StorageFullError(AutokdError, OSError):
+    """The disk is full: a checkpoint, log or record could not be written."""
+
+    exit_code = 8
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str | None:
+    """The hint that names the nearest known name, or None if nothing is near."""
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f"did you mean {near[0]!r}?" if near else None

@@ -1,0 +1,322 @@
+"""Search spaces: what may vary (`Domain`), one choice of it (`Architecture`), and how to build it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+from autokd.task import Task
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Choice = bool | int | float | str
+Choices = Mapping[str, Choice]
+
+_SIGNIFICANT_DIGITS = 6
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """One network of a search space, as a value: two equal keys build equal networks.
+
+    Attributes:
+        space: name of the search space that builds it.
+        choices: value of every active parameter of the space's domain.
+        seed: in spaces of random-graph generators, the seed of the draw that gives this network.
+    """
+
+    space: str
+    choices: Choices
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        ordered = dict(sorted(self.choices.items()))
+        object.__setattr__(self, "choices", MappingProxyType(ordered))
+
+    @property
+    def key(self) -> str:
+        """Canonical JSON text: equal for equal architectures, in every process and version."""
+        return json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
+
+    @property
+    def hash(self) -> str:
+        """First 16 hexadecimal digits of the SHA-256 of the key."""
+        return hashlib.sha256(self.key.encode()).hexdigest()[:16]
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A mapping proxy cannot be pickled, and architectures travel to worker processes.
+        return Architecture, (self.space, dict(self.choices), self.seed)
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON data; `from_json` gives it back."""
+        return {"space": self.space, "choices": dict(self.choices), "seed": self.seed}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Architecture:
+        """The architecture that `to_json` wrote."""
+        return cls(data["space"], data["choices"], data["seed"])
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A parameter exists only while `parent` is active and has one of `values`."""
+
+    parent: str
+    values: tuple[Choice, ...]
+
+
+@dataclass(frozen=True)
+class Domain:
+    """Named parameters as Optuna distributions, with the conditions under which each exists.
+
+    The order of `parameters` is the order of the columns of `encode`; a parent stands before its
+    children.
+
+    Attributes:
+        parameters: distribution of each parameter by name.
+        conditions: activation condition by name, for those that do not always exist.
+    """
+
+    parameters: Mapping[str, BaseDistribution]
+    conditions: Mapping[str, Condition] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        names = list(self.parameters)
+        for name, condition in self.conditions.items():
+            if name not in names or condition.parent not in names[: names.index(name)]:
+                raise ValueError(
+                    f"condition of {name!r}: expected a parameter whose parent "
+                    f"{condition.parent!r} stands before it, got the parameters {names}"
+                )
+
+    def is_active(self, name: str, choices: Choices) -> bool:
+        """Whether the parameter exists, given the choices of its ancestors."""
+        condition = self.conditions.get(name)
+        if condition is None:
+            return True
+        return (
+            self.is_active(condition.parent, choices)
+            and choices[condition.parent] in condition.values
+        )
+
+    def canonical(self, choices: Choices) -> dict[str, Choice]:
+        """The same point in its one spelling: inactive parameters dropped, numbers quantised.
+
+        Raises:
+            ValueError: an active parameter is missing or outside its distribution.
+        """
+        result: dict[str, Choice] = {}
+        for name, distribution in self.parameters.items():
+            if not self.is_active(name, result):
+                continue
+            if name not in choices:
+                raise ValueError(f"parameter {name!r} is missing; got {sorted(choices)}")
+            result[name] = _quantise(name, choices[name], distribution)
+        return result
+
+    def sample(self, rng: np.random.Generator, n: int = 1) -> list[dict[str, Choice]]:
+        """`n` independent points, each parameter uniform on its (log) range."""
+        return self.decode(rng.random((n, len(self.parameters))))
+
+    def encode(self, points: Iterable[Choices]) -> np.ndarray:
+        """Points as rows in [0, 1]: an (n, d) array, NaN where a parameter is inactive.
+
+        Numbers sit linearly (or log-linearly) in their range, a category at the middle of its
+        equal share, so that `decode(encode(points))` gives the points back.
+        """
+        rows = [
+            [
+                _to_unit(point[name], distribution) if name in point else math.nan
+                for name, distribution in self.parameters.items()
+            ]
+            for point in points
+        ]
+        return np.asarray(rows, dtype=float).reshape(-1, len(self.parameters))
+
+    def decode(self, rows: np.ndarray) -> list[dict[str, Choice]]:
+        """The points of an (n, d) array in [0, 1]; columns of inactive parameters are ignored."""
+        points = []
+        for row in np.atleast_2d(rows):
+            point: dict[str, Choice] = {}
+            for value, (name, distribution) in zip(row, self.parameters.items(), strict=True):
+                if self.is_active(name, point):
+                    unit = 0.5 if math.isnan(value) else float(value)
+                    point[name] = _quantise(name, _from_unit(unit, distribution), distribution)
+            points.append(point)
+        return points
+
+    def neighbours(
+        self, point: Choices, rng: np.random.Generator, step: float = 0.2
+    ) -> list[dict[str, Choice]]:
+        """Every point one change away: each other category, and one normal step of each number.
+
+        A change of a parent that wakes children draws those uniformly.
+
+        Args:
+            point: a canonical point.
+            rng: draws the steps.
+            step: standard deviation of a number's step, as a share of its range.
+        """
+        found = []
+        for name, distribution in self.parameters.items():
+            if name not in point:
+                continue
+            for value in _other_values(point[name], distribution, rng, step):
+                filled = self._fill({**point, name: value}, rng)
+                if filled != dict(point) and filled not in found:
+                    found.append(filled)
+        return found
+
+    def _fill(self, choices: Choices, rng: np.random.Generator) -> dict[str, Choice]:
+        """Canonical point that keeps `choices` and draws every active parameter they lack."""
+        result: dict[str, Choice] = {}
+        for name, distribution in self.parameters.items():
+            if self.is_active(name, result):
+                value = choices.get(name)
+                if value is None:
+                    value = _from_unit(float(rng.random()), distribution)
+                result[name] = _quantise(name, value, distribution)
+        return result
+
+    def join(self, other: Domain) -> Domain:
+        """One domain with the parameters of both. Raises ValueError if they share a name."""
+        shared = self.parameters.keys() & other.parameters.keys()
+        if shared:
+            raise ValueError(f"both domains have the parameters {sorted(shared)}")
+        return Domain(
+            {**self.parameters, **other.parameters}, {**self.conditions, **other.conditions}
+        )
+
+    def prefixed(self, prefix: str) -> Domain:
+        """The same domain with `prefix` before every name."""
+        return Domain(
+            {prefix + name: distribution for name, distribution in self.parameters.items()},
+            {
+                prefix + name: Condition(prefix + condition.parent, condition.values)
+                for name, condition in self.conditions.items()
+            },
+        )
+
+
+class SearchSpace(Protocol):
+    """A family of student networks; one file per space in `search_spaces/`.
+
+    An installed package adds a space with an entry point in the group `autokd.search_spaces` that
+    names a class or function which takes the options of `space:` in the study file as keyword
+    arguments and returns one of these.
+    """
+
+    name: str
+    draws: bool
+    """Whether an architecture is one draw of a random generator, told apart by its `seed`."""
+
+    def domain(self, task: Task, parameter_limit: int) -> Domain:
+        """What may vary in students of `task` with at most `parameter_limit` parameters.
+
+        Called once per study, in the coordinator. The choices must hold all that `build` needs.
+        """
+        ...
+
+    def build(self, architecture: Architecture, task: Task) -> nn.Module:
+        """The student, freshly initialised from torch's generator.
+
+        Called in the coordinator on the `meta` device to cost a candidate, and in a worker to
+        train it. Takes a float image batch (n, channels, height, width), gives logits (n, classes).
+        """
+        ...
+
+
+def _quantise(name: str, value: Choice, distribution: BaseDistribution) -> Choice:
+    if isinstance(distribution, CategoricalDistribution):
+        if value not in distribution.choices:
+            raise ValueError(f"{name}: expected one of {distribution.choices}, got {value!r}")
+        return value
+    if isinstance(value, str):
+        raise ValueError(f"{name}: expected a number, got {value!r}")
+    if isinstance(distribution, IntDistribution):
+        low, step = distribution.low, distribution.step
+        value = low + step * round((value - low) / step)
+    elif isinstance(distribution, FloatDistribution) and distribution.step is not None:
+        steps = round((value - distribution.low) / distribution.step)
+        value = distribution.low + steps * distribution.step
+    if isinstance(distribution, FloatDistribution):
+        value = float(f"{value:.{_SIGNIFICANT_DIGITS}g}")
+    low, high = _bounds(distribution)
+    if not low <= value <= high:
+        raise ValueError(f"{name}: expected a number from {low} to {high}, got {value}")
+    return value
+
+
+def _bounds(distribution: BaseDistribution) -> tuple[float, float]:
+    assert isinstance(distribution, IntDistribution | FloatDistribution)
+    return distribution.low, distribution.high
+
+
+def _to_unit(value: Choice, distribution: BaseDistribution) -> float:
+    if isinstance(distribution, CategoricalDistribution):
+        return (distribution.choices.index(value) + 0.5) / len(distribution.choices)
+    assert not isinstance(value, str)
+    low, high, scale = _scaled(distribution)
+    return (scale(float(value)) - low) / (high - low) if high > low else 0.5
+
+
+def _from_unit(unit: float, distribution: BaseDistribution) -> Choice:
+    if isinstance(distribution, CategoricalDistribution):
+        count = len(distribution.choices)
+        return distribution.choices[min(int(unit * count), count - 1)]
+    low, high, _ = _scaled(distribution)
+    value = low + unit * (high - low)
+    value = math.exp(value) if getattr(distribution, "log", False) else value
+    lowest, highest = _bounds(distribution)
+    return min(max(value, lowest), highest)
+
+
+def _scaled(distribution: BaseDistribution) -> tuple[float, float, Any]:
+    """Ends of the range on the scale where sampling is uniform, and the map to that scale.
+
+    A whole number owns an interval of one step around it, so that all are equally likely.
+    """
+    assert isinstance(distribution, IntDistribution | FloatDistribution)
+    low, high = float(distribution.low), float(distribution.high)
+    if distribution.step is not None and not distribution.log:
+        low, high = low - distribution.step / 2, high + distribution.step / 2
+    elif isinstance(distribution, IntDistribution):
+        low, high = low - 0.5, high + 0.5
+    scale = math.log if distribution.log else float
+    return scale(low), scale(high), scale
+
+
+def _other_values(
+    value: Choice, distribution: BaseDistribution, rng: np.random.Generator, step: float
+) -> Sequence[Choice]:
+    if isinstance(distribution, CategoricalDistribution):
+        return [choice for choice in distribution.choices if choice != value]
+    if distribution.single():
+        return []
+    unit = _to_unit(value, distribution)
+    moved = _from_unit(float(np.clip(unit + step * rng.standard_normal(), 0, 1)), distribution)
+    if isinstance(distribution, IntDistribution):
+        assert not isinstance(value, str) and not isinstance(moved, str)
+        up = value + distribution.step <= distribution.high and (
+            moved >= value or value - distribution.step < distribution.low
+        )
+        smallest = value + distribution.step if up else value - distribution.step
+        return [smallest, moved]
+    return [moved]
