@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -31,9 +30,7 @@ class Cost:
 
     def figures(self) -> dict[str, float]:
         """The measured figures by name."""
-        return {
-            name: value for name, value in dataclasses.asdict(self).items() if value is not None
-        }
+        return {name: value for name, value in vars(self).items() if value is not None}
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Search spaces: what may vary (`Domain`), one choice of it (`Architecture`), and how to build it."""
+"""Search spaces: what may vary (`Domain`), one choice of it (`Architecture`), how to build it."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ Choice = bool | int | float | str
 Choices = Mapping[str, Choice]
 
 _SIGNIFICANT_DIGITS = 6
+_GRID_DIGITS = 12
+"""Of numbers on a grid: they must stay on it, only the noise of the arithmetic is cut off."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,7 @@ class Domain:
             ]
             for point in points
         ]
-        return np.asarray(rows, dtype=float).reshape(-1, len(self.parameters))
+        return np.asarray(rows, dtype=float).reshape(len(rows), len(self.parameters))
 
     def decode(self, rows: np.ndarray) -> list[dict[str, Choice]]:
         """The points of an (n, d) array in [0, 1]; columns of inactive parameters are ignored."""
@@ -244,24 +246,33 @@ class SearchSpace(Protocol):
 
 
 def _quantise(name: str, value: Choice, distribution: BaseDistribution) -> Choice:
+    """The one spelling of a value: the category itself, the grid point, six significant digits."""
     if isinstance(distribution, CategoricalDistribution):
         if value not in distribution.choices:
             raise ValueError(f"{name}: expected one of {distribution.choices}, got {value!r}")
-        return value
+        return _category(distribution, distribution.choices.index(value))
     if isinstance(value, str):
         raise ValueError(f"{name}: expected a number, got {value!r}")
-    if isinstance(distribution, IntDistribution):
-        low, step = distribution.low, distribution.step
-        value = low + step * round((value - low) / step)
-    elif isinstance(distribution, FloatDistribution) and distribution.step is not None:
-        steps = round((value - distribution.low) / distribution.step)
-        value = distribution.low + steps * distribution.step
-    if isinstance(distribution, FloatDistribution):
-        value = float(f"{value:.{_SIGNIFICANT_DIGITS}g}")
     low, high = _bounds(distribution)
     if not low <= value <= high:
         raise ValueError(f"{name}: expected a number from {low} to {high}, got {value}")
-    return value
+    if isinstance(distribution, IntDistribution):
+        steps = round((value - distribution.low) / distribution.step)
+        return distribution.low + distribution.step * steps
+    assert isinstance(distribution, FloatDistribution)
+    if distribution.step is not None:
+        value = low + distribution.step * round((value - low) / distribution.step)
+        digits = _GRID_DIGITS
+    else:
+        digits = _SIGNIFICANT_DIGITS
+    # Rounding may step over an end of the range that has more digits.
+    return min(max(float(f"{value:.{digits}g}"), low), high)
+
+
+def _category(distribution: CategoricalDistribution, index: int) -> Choice:
+    choice = distribution.choices[index]
+    assert choice is not None
+    return choice
 
 
 def _bounds(distribution: BaseDistribution) -> tuple[float, float]:
@@ -280,7 +291,7 @@ def _to_unit(value: Choice, distribution: BaseDistribution) -> float:
 def _from_unit(unit: float, distribution: BaseDistribution) -> Choice:
     if isinstance(distribution, CategoricalDistribution):
         count = len(distribution.choices)
-        return distribution.choices[min(int(unit * count), count - 1)]
+        return _category(distribution, min(int(unit * count), count - 1))
     low, high, _ = _scaled(distribution)
     value = low + unit * (high - low)
     value = math.exp(value) if getattr(distribution, "log", False) else value
@@ -307,7 +318,8 @@ def _other_values(
     value: Choice, distribution: BaseDistribution, rng: np.random.Generator, step: float
 ) -> Sequence[Choice]:
     if isinstance(distribution, CategoricalDistribution):
-        return [choice for choice in distribution.choices if choice != value]
+        others = (_category(distribution, index) for index in range(len(distribution.choices)))
+        return [choice for choice in others if choice != value]
     if distribution.single():
         return []
     unit = _to_unit(value, distribution)

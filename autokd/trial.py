@@ -94,6 +94,10 @@ class TrialKind(StrEnum):
     """The same student as a FINAL trial, trained without the teacher."""
 
 
+FIRST_FINAL_NUMBER = 1_000_000
+"""Number of the first trial of the final stage; no search has so many."""
+
+
 class FailureClass(StrEnum):
     """Why a trial failed. Only LOST_WORKER is retried: the others would fail again."""
 
@@ -153,7 +157,9 @@ class Trial:
     """One evaluation of a candidate, as the record has it.
 
     Attributes:
-        number: 0-based in the study, in the order of creation, over all kinds.
+        number: identifies the trial in its study, in the order of creation: from 0 in the search,
+            from `FIRST_FINAL_NUMBER` in the final stage, so that the numbers of a search that is
+            continued after a final stage are those of one that ran in one go.
         kind: what the trial is for.
         candidate: number of the candidate in the study, 0-based.
         architecture: the student.

@@ -1,0 +1,65 @@
+# make search   sets up .venv and runs studies/digits.yaml
+# make test     the everyday tests;  make slow  those that take minutes
+# make lint     style, types and the direction of imports
+# make lock     renews requirements.lock
+#
+# PYTHON names the interpreter to make .venv with: 3.11, 3.12 or 3.13.
+
+.DELETE_ON_ERROR:
+.PHONY: search test slow lint coverage lock clean
+
+SUPPORTED = import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,$(shell $(name) -c \
+	"$(SUPPORTED)" 2>/dev/null && echo $(name))) python3)
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint requirements.lock
+
+search: .venv/run.stamp
+	$(BIN)/autokd search studies/digits.yaml
+
+test: .venv/dev.stamp
+	$(BIN)/python -m pytest
+
+slow: .venv/dev.stamp
+	$(BIN)/python -m pytest -m slow
+
+lint: .venv/dev.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+coverage: .venv/dev.stamp
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage report
+
+# Only what every platform has: torch names the CUDA libraries that it wants by itself.
+lock:
+	rm -rf .venv/lock
+	$(PYTHON) -m venv .venv/lock
+	.venv/lock/bin/python -m pip --disable-pip-version-check install --quiet --editable ".[dev]"
+	{ sed -n '/^#/p' requirements.lock; \
+	  .venv/lock/bin/python -m pip freeze --all --exclude pip --exclude-editable \
+	  | grep -Ev '^(nvidia-|cuda-|triton==)' | sed 's/+.*//' | sort -f; } > .venv/requirements.lock
+	mv .venv/requirements.lock requirements.lock
+	rm -rf .venv/lock
+
+clean:
+	rm -rf .venv build dist .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+
+# A stamp is newer than the files it was made from, and is not written when pip fails: set-up is done
+# once, and again when the dependencies change.
+.venv/run.stamp: .venv/bin/python pyproject.toml requirements.lock
+	@echo "installing autokd into .venv (the first time: PyTorch, some minutes)"
+	$(PIP) --editable .
+	@touch $@
+
+.venv/dev.stamp: .venv/bin/python pyproject.toml requirements.lock
+	@echo "installing autokd and its development tools into .venv (the first time: PyTorch, some minutes)"
+	$(PIP) --editable ".[dev]"
+	@touch $@
+
+.venv/bin/python:
+	@$(PYTHON) -c "$(SUPPORTED)" || { echo "autokd needs Python 3.11, 3.12 or 3.13; got $(PYTHON):" \
+	  "$$($(PYTHON) --version 2>&1). Name another: make PYTHON=python3.12 ..." >&2; exit 1; }
+	$(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }

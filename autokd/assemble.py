@@ -1,0 +1,382 @@
+"""Names become objects here, and nowhere else: from a study file to a study that can run."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any
+
+import torch
+from optuna.distributions import FloatDistribution
+from torch import nn
+
+from autokd import data as data_sets
+from autokd.budget import Budget, Cost
+from autokd.cost import measure_cost
+from autokd.data import Augmentation, Data
+from autokd.distillation import DistillationLoss, KDLoss, OfflineDistillation
+from autokd.errors import AutokdError, UnknownNameError
+from autokd.evaluation import StudentRunner, StudyEvaluator
+from autokd.executors import Executor, LocalExecutor
+from autokd.layers import Normalised
+from autokd.multiobjective import Objective
+from autokd.space import Choices, Domain, SearchSpace
+from autokd.spec import (
+    CustomDataSpec,
+    DataSpec,
+    DigitsSpec,
+    DistillationSpec,
+    ImageFolderSpec,
+    NpzSpec,
+    NumberRange,
+    SpaceSpec,
+    StudySpec,
+    TorchvisionSpec,
+)
+from autokd.store import Store
+from autokd.strategies import OptunaSearch, Problem, RandomSearch, Strategy, SuccessiveHalving
+from autokd.study import Observer, Study, recorded_study
+from autokd.teacher import (
+    Teacher,
+    TeacherOutputs,
+    build_teacher_network,
+    loaded_teacher,
+    outputs_key,
+    trained_teacher,
+)
+
+_LOSSES: Mapping[str, type[DistillationLoss]] = {"kd": KDLoss}
+
+
+@dataclass(frozen=True)
+class Given:
+    """Objects that a Python caller brings in place of names; they travel to the workers.
+
+    Attributes:
+        teacher: takes pixels in [0, 1] (see `autokd.layers.Normalised`), gives logits.
+        data: training, validation and test images.
+        space: the search space.
+    """
+
+    teacher: nn.Module | None = None
+    data: Data | None = None
+    space: SearchSpace | None = None
+
+
+def assemble_study(
+    spec: StudySpec,
+    *,
+    storage: str | Path = "autokd.db",
+    files: Path | None = None,
+    teacher: nn.Module | None = None,
+    data: Data | None = None,
+    space: SearchSpace | None = None,
+    observe: Observer | None = None,
+) -> Study:
+    """The study that a spec describes: the recorded one of that name, or a new one.
+
+    Args:
+        spec: what `autokd.read_study` gave.
+        storage: database, a path or an SQLAlchemy URL; made if it is missing.
+        files: folder for checkpoints, logs and caches; by default beside the database.
+        teacher: your own, in place of `teacher.model`: a module that takes pixels in [0, 1] and
+            gives logits. Put a network that expects normalised images into
+            `autokd.layers.Normalised`. It is frozen in place.
+        data: your own, in place of `data`; see `autokd.data.from_arrays`.
+        space: your own, in place of `space.name`.
+        observe: called after each thing that happens.
+
+    Raises:
+        ConflictError: the record has another study of this name.
+        DataError, TeacherError, UnknownNameError: something the spec names is not to be had.
+    """
+    given = Given(teacher, data, space)
+    parts = Parts.of(spec, given)
+    store = Store.open(str(storage), files=files)
+    record = recorded_study(store, spec)
+    evaluator = StudyEvaluator(
+        parts.space,
+        parts.data,
+        functools.partial(make_teacher, spec, parts.data, store.files, parts.device, given),
+        parts.device,
+        latency=_asks_for_latency(spec),
+    )
+    problem = Problem(
+        space=parts.space.name,
+        draws=parts.space.draws,
+        architecture=parts.domain,
+        distillation=distillation_domain(spec.distillation),
+        objectives=parts.objectives,
+        violations=lambda architecture: parts.budget.violations(evaluator.cost(architecture)),
+        rungs=spec.fidelity.rungs,
+    )
+    return Study(
+        record,
+        store,
+        strategy=_strategy(spec, problem),
+        halving=SuccessiveHalving(spec.fidelity.rungs, spec.fidelity.eta, parts.objectives),
+        objectives=parts.objectives,
+        budget=parts.budget,
+        limits=spec.limits,
+        final=spec.final,
+        seed=spec.seed,
+        evaluator=evaluator,
+        make_executor=functools.partial(_executor, spec, store.files, given, parts.device),
+        lease_seconds=spec.execution.lease_seconds,
+        observe=observe,
+    )
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the names in a spec stand for, as far as it can be known without training.
+
+    Attributes:
+        device: where students train.
+        data: the three splits, on the device.
+        space: builds the students.
+        domain: what varies in them.
+        teacher: the teacher's network, untrained unless it was given.
+        teacher_cost: without its latency.
+        budget: in absolute numbers.
+        objectives: axes of the front.
+    """
+
+    device: torch.device
+    data: Data
+    space: SearchSpace
+    domain: Domain
+    teacher: nn.Module
+    teacher_cost: Cost
+    budget: Budget
+    objectives: tuple[Objective, ...]
+
+    @classmethod
+    def of(cls, spec: StudySpec, given: Given = Given()) -> Parts:
+        """The parts of a spec."""
+        device = _device(spec)
+        data = given.data or load_data(spec.data, spec.seed, device)
+        space = given.space or load_space(spec.space)
+        teacher = given.teacher or _bare_teacher(spec, data)
+        bare = teacher.network if isinstance(teacher, Normalised) else teacher
+        cost = measure_cost(bare, data.task)
+        budget = _budget(spec, cost)
+        limit = int(budget.limits.get("parameters", cost.parameters))
+        return cls(
+            device=device,
+            data=data,
+            space=space,
+            domain=space.domain(data.task, limit),
+            teacher=bare,
+            teacher_cost=cost,
+            budget=budget,
+            objectives=tuple(Objective(axis.metric, axis.direction) for axis in spec.objectives),
+        )
+
+
+def _bare_teacher(spec: StudySpec, data: Data) -> nn.Module:
+    if spec.teacher.model == "custom":
+        raise AutokdError(
+            "teacher.model is 'custom', and no teacher was given",
+            hint="pass teacher=... to autokd.assemble_study",
+        )
+    # Its weights come later, if at all: what it costs follows from its shape.
+    with torch.device("meta"):
+        return build_teacher_network(spec.teacher.model, data.task)
+
+
+def _budget(spec: StudySpec, teacher: Cost) -> Budget:
+    figures = teacher.figures()
+    limits = {}
+    for name in type(spec.budget).model_fields:
+        quantity = getattr(spec.budget, name)
+        if quantity is not None:
+            limits[name] = quantity.resolve(figures.get(name, 0.0))
+    return Budget(limits)
+
+
+def _asks_for_latency(spec: StudySpec) -> bool:
+    return spec.budget.latency_ms is not None or any(
+        objective.metric == "latency_ms" for objective in spec.objectives
+    )
+
+
+def _device(spec: StudySpec) -> torch.device:
+    wanted = spec.execution.device
+    if wanted == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise AutokdError(
+            "execution.device is 'cuda', and torch sees no GPU", hint="use 'auto' or 'cpu'"
+        )
+    return torch.device(wanted)
+
+
+# Data, space, distillation, strategy
+
+
+def load_data(spec: DataSpec, seed: int, device: torch.device) -> Data:
+    """The data set that a spec names, split by the study's seed, on a device."""
+    common: dict[str, Any] = {
+        "validation": spec.validation,
+        "seed": seed,
+        "augmentation": spec.augmentation,
+        "train_limit": spec.train_limit,
+        "device": device,
+        "memory_limit": int(spec.memory_limit.amount),
+    }
+    match spec:
+        case DigitsSpec():
+            return data_sets.digits(**common)
+        case NpzSpec():
+            return data_sets.npz(spec.path, **common)
+        case ImageFolderSpec():
+            return data_sets.image_folder(spec.root, spec.image_size, **common)
+        case TorchvisionSpec():
+            return data_sets.torchvision_set(
+                spec.name,
+                spec.root,
+                download=spec.download,
+                image_size=spec.image_size,
+                **common,
+            )
+        case CustomDataSpec():
+            raise AutokdError(
+                "data.name is 'custom', and no data was given",
+                hint="pass data=... to autokd.assemble_study",
+            )
+
+
+def installed_spaces() -> dict[str, EntryPoint]:
+    """The search spaces of all installed packages, by name, not yet loaded."""
+    return {point.name: point for point in entry_points(group="autokd.search_spaces")}
+
+
+def load_space(spec: SpaceSpec) -> SearchSpace:
+    """The search space that a spec names, with its options.
+
+    Raises:
+        UnknownNameError: no installed package has it.
+        SpecError: it has no such option, or not with such a value.
+    """
+    spaces = installed_spaces()
+    if spec.name == "custom":
+        raise AutokdError(
+            "space.name is 'custom', and no space was given",
+            hint="pass space=... to autokd.assemble_study",
+        )
+    if spec.name not in spaces:
+        raise UnknownNameError("search space", spec.name, spaces)
+    make: Callable[..., SearchSpace] = spaces[spec.name].load()
+    return make(**spec.options)
+
+
+def distillation_domain(spec: DistillationSpec) -> Domain:
+    """What is searched of the distillation: `loss.parameter` for every range in the spec."""
+    return Domain(
+        {
+            f"{loss.name}.{field}": FloatDistribution(value.low, value.high, log=value.log)
+            for loss in spec.losses
+            for field, value in loss
+            if isinstance(value, NumberRange)
+        }
+    )
+
+
+def make_scheme(
+    spec: DistillationSpec, label_smoothing: float, choices: Choices
+) -> OfflineDistillation:
+    """The distillation of one candidate.
+
+    Args:
+        spec: fixed numbers and ranges.
+        label_smoothing: of the task's loss.
+        choices: a value for each range, by `loss.parameter`.
+    """
+    losses = []
+    for loss in spec.losses:
+        values = {
+            field: choices[f"{loss.name}.{field}"] if isinstance(value, NumberRange) else value
+            for field, value in loss
+            if field != "name"
+        }
+        weight = float(values.pop("weight"))
+        losses.append((loss.name, weight, _LOSSES[loss.name](**values)))
+    return OfflineDistillation(losses, spec.task_weight, label_smoothing)
+
+
+def _strategy(spec: StudySpec, problem: Problem) -> Strategy:
+    if spec.strategy.name == "random":
+        return RandomSearch(problem)
+    sampler = spec.strategy.sampler or spec.strategy.name
+    return OptunaSearch(problem, sampler, spec.strategy.options)
+
+
+# Teacher and workers
+
+
+def make_teacher(
+    spec: StudySpec,
+    data: Data,
+    files: Path,
+    device: torch.device,
+    given: Given,
+    report: Callable[[int, Mapping[str, float]], None] | None = None,
+) -> Teacher:
+    """The teacher: given, loaded from its weights, trained, or taken from the cache."""
+    if given.teacher is not None:
+        return Teacher(given.teacher.to(device))
+    build = functools.partial(build_teacher_network, spec.teacher.model, data.task)
+    if spec.teacher.weights is not None:
+        return loaded_teacher(build, data, spec.teacher, device)
+    return trained_teacher(build, data, spec.teacher, spec.seed, files / "teachers", device, report)
+
+
+def make_runner(spec: StudySpec, files: Path, given: Given) -> StudentRunner:
+    """What a worker process runs attempts with; called once in each worker."""
+    device = _device(spec)
+    data = given.data or load_data(spec.data, spec.seed, device)
+    teacher = make_teacher(spec, data, files, device, given)
+    key = outputs_key(teacher.fingerprint, data.fingerprint, data.augmentation, spec.seed)
+    outputs = TeacherOutputs(
+        teacher,
+        data.train,
+        Augmentation(data.augmentation, len(data.train), spec.seed),
+        files / "teacher-outputs" / key,
+        spec.distillation.teach_once.memory_limit.amount,
+        device,
+        classes=data.task.classes,
+    )
+    return StudentRunner(
+        given.space or load_space(spec.space),
+        data,
+        functools.partial(make_scheme, spec.distillation, spec.training.label_smoothing),
+        spec.training,
+        outputs,
+        device,
+        spec.seed,
+    )
+
+
+def _executor(spec: StudySpec, files: Path, given: Given, device: torch.device) -> Executor:
+    workers = worker_count(spec, device)
+    return LocalExecutor(
+        functools.partial(make_runner, spec, files, given),
+        workers,
+        lease_seconds=spec.execution.lease_seconds,
+        threads=max(1, _cores() // workers),
+    )
+
+
+def worker_count(spec: StudySpec, device: torch.device) -> int:
+    """Workers side by side: as the spec says, else one per core, or per GPU."""
+    default = torch.cuda.device_count() if device.type == "cuda" else _cores()
+    return spec.execution.workers or default
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,142 @@
+"""What a study file means, said without training: sizes, budgets, feasible share, time."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from autokd.assemble import Given, Parts, worker_count
+from autokd.budget import Cost
+from autokd.cost import measure_cost
+from autokd.seeding import rng_for
+from autokd.space import Architecture
+from autokd.spec import StudySpec
+
+_WARM_UP, _TIMED = 2, 5
+"""Steps of training on random images, to estimate how long an epoch takes."""
+
+_PROMOTED = 1.35
+"""Epochs that the real loop spends beside the training steps, validation mostly, as a factor."""
+
+
+def check_study(spec: StudySpec, *, samples: int = 200, given: Given = Given()) -> dict[str, Any]:
+    """Samples the space and measures the teacher, without training either.
+
+    Args:
+        spec: the study.
+        samples: architectures to sample, uniformly from the space's domain.
+        given: objects in place of names.
+
+    Returns:
+        `teacher`, `smallest`, `median`, `largest` (figures by name; students by parameters),
+        `budget` (absolute), `feasible_share` in [0, 1], `samples`, `nearest` (what the least
+        violating sample violates, if none is feasible), `estimated_seconds` and
+        `teacher_seconds`, `workers`.
+    """
+    parts = Parts.of(spec, given)
+    sampled = _sample(parts, spec.seed, samples)
+    costs = sorted((cost for _, cost in sampled), key=lambda cost: cost.parameters)
+    violations = [parts.budget.violations(cost) for cost in costs]
+    feasible = [pair for pair in sampled if not parts.budget.violations(pair[1])]
+    typical = (feasible or sampled)[0][0]
+    workers = worker_count(spec, parts.device)
+    teacher_seconds = _teacher_seconds(spec, parts)
+    return {
+        "study": spec.name,
+        "teacher": parts.teacher_cost.figures(),
+        "smallest": costs[0].figures(),
+        "median": costs[len(costs) // 2].figures(),
+        "largest": costs[-1].figures(),
+        "budget": dict(parts.budget.limits),
+        "feasible_share": len(feasible) / samples,
+        "samples": samples,
+        "nearest": None if feasible else _nearest(violations),
+        "workers": workers,
+        "teacher_seconds": round(teacher_seconds, 1),
+        "estimated_seconds": round(
+            teacher_seconds + _student_seconds(spec, parts, typical) / workers, 1
+        ),
+    }
+
+
+def _sample(parts: Parts, seed: int, samples: int) -> list[tuple[Architecture, Cost]]:
+    rng = rng_for(seed, 0, "check")
+    sampled = []
+    for choices in parts.domain.sample(rng, samples):
+        draw = int(rng.integers(2**31)) if parts.space.draws else 0
+        architecture = Architecture(parts.space.name, choices, draw)
+        with torch.device("meta"):
+            network = parts.space.build(architecture, parts.data.task)
+        sampled.append((architecture, measure_cost(network, parts.data.task)))
+    return sampled
+
+
+def _nearest(violations: Sequence[Mapping[str, float]]) -> str:
+    """The smallest violation that was found, in words."""
+    least = min(violations, key=lambda violation: max(violation.values()))
+    return "the nearest is over by " + ", ".join(
+        f"{100 * share:.0f} % in {name}" for name, share in least.items()
+    )
+
+
+def _student_seconds(spec: StudySpec, parts: Parts, typical: Architecture) -> float:
+    """Training of all trials and of the final stage on one worker, from a few timed steps."""
+    with torch.random.fork_rng():
+        student = parts.space.build(typical, parts.data.task)
+    steps = -(-len(parts.data.train) // spec.training.batch_size)
+    epoch = steps * _seconds_per_step(student, spec.training.batch_size, parts)
+    return _PROMOTED * epoch * (_search_epochs(spec) + _final_epochs(spec))
+
+
+def _teacher_seconds(spec: StudySpec, parts: Parts) -> float:
+    if spec.teacher.weights is not None or spec.teacher.model == "custom":
+        return 0.0
+    network = parts.teacher.to_empty(device="cpu")
+    steps = -(-len(parts.data.train) // spec.teacher.training.batch_size)
+    step = _seconds_per_step(network, spec.teacher.training.batch_size, parts)
+    return steps * step * spec.teacher.epochs
+
+
+def _seconds_per_step(network: nn.Module, batch_size: int, parts: Parts) -> float:
+    """Median wall time of a forward and backward pass on random images."""
+    network = network.to(parts.device).train()
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(batch_size, *parts.data.task.input_shape, generator=generator)
+    labels = torch.randint(parts.data.task.classes, (batch_size,), generator=generator)
+    images, labels = images.to(parts.device), labels.to(parts.device)
+
+    def step() -> None:
+        F.cross_entropy(network(images), labels).backward()  # type: ignore[no-untyped-call]
+        if parts.device.type == "cuda":
+            torch.cuda.synchronize()
+
+    return statistics.median(_timed(step) for _ in range(_WARM_UP + _TIMED))
+
+
+def _timed(step: Callable[[], None]) -> float:
+    start = time.perf_counter()
+    step()
+    return time.perf_counter() - start
+
+
+def _search_epochs(spec: StudySpec) -> float:
+    """Epochs of a search in which one of eta trials passes each rung."""
+    rungs = spec.fidelity.rungs
+    epochs, share, before = 0.0, 1.0, 0
+    for rung in rungs:
+        epochs += share * (rung - before)
+        share, before = share / spec.fidelity.eta, rung
+    total = epochs * spec.limits.trials
+    return min(total, spec.limits.epochs) if spec.limits.epochs else total
+
+
+def _final_epochs(spec: StudySpec) -> int:
+    """Epochs of the final stage, with the teacher and without."""
+    final = spec.final
+    return 2 * final.top * final.seeds * final.epochs if final else 0

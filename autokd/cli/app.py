@@ -1,0 +1,88 @@
+"""The command `autokd`: what commands there are, and how an error becomes an exit code."""
+
+from __future__ import annotations
+
+import errno
+import sys
+
+import typer
+
+from autokd.cli import inspection, running
+from autokd.cli.output import fail
+from autokd.errors import AutokdError, StorageFullError
+
+app = typer.Typer(
+    name="autokd",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Finds small neural networks that do a big one's work.\n\n"
+    "  autokd search studies/digits.yaml      search, train, report\n\n"
+    "  autokd front digits --plot front.png   look at the Pareto front\n\n"
+    "  autokd export digits --best -o out     the best student as a verified ONNX file",
+    epilog="Exit codes: 0 done, 1 unexpected, 2 wrong input, 3 not found, 4 conflict, "
+    "6 nothing feasible within the budget, 7 verification failed, 8 operation failed, "
+    "130 interrupted.",
+)
+app.command()(running.search)
+app.command()(running.check)
+app.command()(inspection.front)
+app.command()(running.export)
+
+
+def _group(name: str, text: str) -> typer.Typer:
+    group = typer.Typer(no_args_is_help=True, help=text)
+    app.add_typer(group, name=name)
+    return group
+
+
+_studies = _group("study", "Studies in the record.")
+_studies.command("list")(inspection.list_studies)
+_studies.command("show")(inspection.show_study)
+_studies.command("delete")(inspection.delete_study)
+
+_trials = _group("trial", "One trial of a study.")
+_trials.command("show")(inspection.show_trial)
+_trials.command("logs")(inspection.show_logs)
+
+_spaces = _group("spaces", "Search spaces that are installed.")
+_spaces.command("list")(inspection.list_spaces)
+_spaces.command("show")(inspection.show_space)
+
+_spec = _group("spec", "The study file.")
+_spec.command("schema")(inspection.show_schema)
+
+_database = _group("db", "The database.")
+_database.command("upgrade")(inspection.upgrade_database)
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: bool = typer.Option(False, "--version", help="Print the version and exit."),
+) -> None:
+    if version:
+        from autokd import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def main() -> None:
+    """Runs the command line and exits with the code that belongs to what happened."""
+    try:
+        app()
+    except AutokdError as error:
+        fail(error)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader (`| head`) has left: not an error, but Python would complain at shutdown.
+        sys.stderr.close()
+        sys.exit(0)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        full = StorageFullError("the disk is full", hint="free some space, then run it again")
+        fail(full)
+        sys.exit(full.exit_code)

@@ -1,0 +1,207 @@
+"""The commands that do the work: `search`, `check`, `export`."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from autokd.cli.output import (
+    DEFAULT_STORAGE,
+    Json,
+    Storage,
+    StudyName,
+    duration,
+    figure,
+    print_json,
+    print_summary,
+    say,
+    table,
+)
+from autokd.errors import AutokdError
+
+if TYPE_CHECKING:
+    from autokd.spec import StudySpec
+    from autokd.study import Study
+
+SpecFile = Annotated[Path, typer.Argument(help="The study file, YAML or JSON.")]
+
+
+def search(
+    spec_file: SpecFile,
+    storage: Storage = DEFAULT_STORAGE,
+    trials: Annotated[
+        int | None, typer.Option(min=1, help="Instead of the file's limits.trials.")
+    ] = None,
+    seconds: Annotated[
+        float | None, typer.Option(min=1, help="Instead of the file's limits.seconds.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Instead of the file's execution.workers.")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Search for students, train them under the teacher's guidance, report the front.
+
+    The same file again continues where the study was: after a crash, after Ctrl-C, or with
+    larger limits. Ctrl-C once stops after the running epochs; twice, at once.
+    """
+    from autokd.assemble import assemble_study
+    from autokd.cli.progress import progress_display
+    from autokd.report import summarise
+    from autokd.spec import read_study
+
+    spec = _with_overrides(read_study(spec_file), trials, seconds, workers)
+    with progress_display(spec, quiet=quiet) as observe:
+        study = assemble_study(spec, storage=storage, observe=observe)
+        with study.store, _stopping_on_interrupt(study):
+            study.run()
+            summary = summarise(study.record, study.trials)
+    if as_json:
+        print_json(summary)
+    else:
+        print_summary(summary)
+        say(f"\nnext: autokd front {spec.name} --plot front.png")
+        say(f"      autokd export {spec.name} --best -o {spec.name}-student")
+    _exit_as_ended(summary)
+
+
+def _with_overrides(
+    spec: StudySpec, trials: int | None, seconds: float | None, workers: int | None
+) -> StudySpec:
+    limits = {"trials": trials, "seconds": seconds}
+    given = {name: value for name, value in limits.items() if value is not None}
+    execution = {"workers": workers} if workers else {}
+    return spec.model_copy(
+        update={
+            "limits": spec.limits.model_copy(update=given),
+            "execution": spec.execution.model_copy(update=execution),
+        }
+    )
+
+
+@contextmanager
+def _stopping_on_interrupt(study: Study) -> Iterator[None]:
+    """The first Ctrl-C asks the study to stop, the second ends it where it stands."""
+
+    def interrupted(number: int, frame: Any) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        say("stopping after the running epochs; Ctrl-C again stops at once (nothing is lost)")
+        study.stop()
+
+    before = signal.signal(signal.SIGINT, interrupted)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _exit_as_ended(summary: dict[str, Any]) -> None:
+    if summary["stop_reason"] == "user":
+        raise typer.Exit(130)
+    if summary["stop_reason"] == "failures":
+        say("too many trials failed: `autokd trial logs` shows why")
+        raise typer.Exit(8)
+
+
+def check(
+    spec_file: SpecFile,
+    samples: Annotated[int, typer.Option(min=1, help="Architectures to sample.")] = 200,
+    as_json: Json = False,
+) -> None:
+    """Say what a study file means, without training: sizes, budgets, feasible share, time."""
+    from autokd.checking import check_study
+    from autokd.spec import read_study
+
+    result = check_study(read_study(spec_file), samples=samples)
+    if as_json:
+        print_json(result)
+    else:
+        _print_check(result)
+    if not result["feasible_share"]:
+        raise typer.Exit(6)
+
+
+def _print_check(result: dict[str, Any]) -> None:
+    names = ("parameters", "weight_bytes", "peak_activation_bytes", "macs")
+    columns = ("teacher", "smallest", "median", "largest")
+    rows = [
+        (name, *(figure(name, result[column].get(name)) for column in columns))
+        + (figure(name, result["budget"].get(name)),)
+        for name in names
+    ]
+    table(("figure", *columns, "budget "), rows)
+    say(
+        f"\nfeasible: {100 * result['feasible_share']:.0f} % of {result['samples']} sampled "
+        f"architectures; estimated time: {duration(result['estimated_seconds'])} "
+        f"with {result['workers']} workers, the teacher's {duration(result['teacher_seconds'])} "
+        "included"
+    )
+    if not result["feasible_share"]:
+        say(f"nothing sampled fits the budget; {result['nearest']}")
+
+
+def export(
+    study: StudyName,
+    best: Annotated[bool, typer.Option("--best", help="The best student in the limits.")] = False,
+    trial: Annotated[int | None, typer.Option(min=0, help="The student of this trial.")] = None,
+    max_parameters: Annotated[
+        str | None, typer.Option(help="With --best: at most so many, like 20k.")
+    ] = None,
+    max_memory: Annotated[
+        str | None, typer.Option(help="With --best: at most this peak memory, like 64KiB.")
+    ] = None,
+    formats: Annotated[
+        list[str] | None,
+        typer.Option("--format", help="onnx, safetensors, pt2; repeat for several."),
+    ] = None,
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder to write.")] = Path("student"),
+    storage: Storage = DEFAULT_STORAGE,
+    as_json: Json = False,
+) -> None:
+    """Write a student as files, and verify that they compute what it computes."""
+    from autokd.exporting import export_student
+    from autokd.store import Store
+
+    if best == (trial is not None):
+        raise typer.BadParameter("expected either --best or --trial N")
+    with Store.open(storage, create=False) as store:
+        result = export_student(
+            store,
+            study,
+            out,
+            trial=trial,
+            limits=_export_limits(max_parameters, max_memory),
+            formats=formats or ["onnx", "safetensors"],
+        )
+    if as_json:
+        print_json(result)
+        return
+    table(
+        ("name", "bytes", "verified"),
+        [(file["name"], str(file["bytes"]), file["verified"] or "-") for file in result["files"]],
+    )
+    say(f"\nwritten to {out}; in Python: autokd.load_student({str(out)!r})")
+
+
+def _export_limits(max_parameters: str | None, max_memory: str | None) -> dict[str, float]:
+    from autokd.spec import Quantity
+
+    limits = {"parameters": max_parameters, "peak_activation_bytes": max_memory}
+    result = {}
+    for name, text in limits.items():
+        if text is None:
+            continue
+        try:
+            quantity = Quantity.parse(text)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from error
+        if quantity.relative:
+            raise AutokdError(f"expected an absolute size, got {text!r}", hint="for example 20k")
+        result[name] = quantity.amount
+    return result

@@ -1,0 +1,31 @@
+"""Executors: where the attempts of a study run, and how the coordinator hears of them."""
+
+from __future__ import annotations
+
+from autokd.executors.base import (
+    Alive,
+    EpochDone,
+    Event,
+    Executor,
+    Failed,
+    Finished,
+    Lost,
+    Report,
+    Runner,
+    Stopped,
+)
+from autokd.executors.local import LocalExecutor
+
+__all__ = [
+    "Alive",
+    "EpochDone",
+    "Event",
+    "Executor",
+    "Failed",
+    "Finished",
+    "LocalExecutor",
+    "Lost",
+    "Report",
+    "Runner",
+    "Stopped",
+]

@@ -1,0 +1,186 @@
+"""The Pareto front as a picture: front, dominated trials, teacher, budget and baseline."""
+
+from __future__ import annotations
+
+import html
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from autokd.errors import AutokdError
+from autokd.multiobjective import ParetoFront
+from autokd.report import budget_of, final_rows, objectives_of, summarise
+from autokd.store import StudyRecord
+from autokd.trial import Trial, TrialKind
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_TITLES = {
+    "accuracy": "validation accuracy",
+    "loss": "validation loss",
+    "parameters": "parameters",
+    "weight_bytes": "weight bytes",
+    "peak_activation_bytes": "peak activation bytes",
+    "macs": "multiply-accumulates",
+    "latency_ms": "latency in ms",
+}
+
+# Okabe and Ito's palette: told apart by colour-blind readers, and in grey.
+_FRONT, _DIM, _TEACHER, _BUDGET, _FINAL = "#0072B2", "#9aa5b1", "#D55E00", "#CC79A7", "#009E73"
+
+
+def plot_front(record: StudyRecord, trials: Sequence[Trial], path: Path) -> None:
+    """Draws the front of a study's first objective against its second (or the parameters).
+
+    Args:
+        record: the study.
+        trials: all its trials.
+        path: a `.png`, `.svg` or `.html` file; the last is one self-contained page with the
+            picture and the figures as tables.
+
+    Raises:
+        AutokdError: another suffix, or no trial has finished yet.
+    """
+    if path.suffix not in (".png", ".svg", ".html"):
+        raise AutokdError(
+            f"expected a .png, .svg or .html file to draw into, got {str(path)!r}",
+            hint="for example --plot front.png",
+        )
+    if not any(trial.evaluations for trial in trials):
+        raise AutokdError("no trial has finished yet: there is nothing to draw")
+    figure = _draw(record, trials)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".html":
+        path.write_text(_page(summarise(record, trials), figure), encoding="utf-8")
+    else:
+        figure.savefig(path, dpi=160)
+
+
+def _draw(record: StudyRecord, trials: Sequence[Trial]) -> Figure:
+    # The figure class alone, not pyplot: no display, no global state.
+    from matplotlib.figure import Figure
+
+    objectives = objectives_of(record)
+    y = objectives[0].metric
+    x = next((axis.metric for axis in objectives[1:]), "parameters")
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    axes = figure.add_subplot()
+    _draw_trials(axes, trials, ParetoFront.from_trials(trials, objectives), x, y)
+    _draw_final(axes, record, trials, x, y)
+    _draw_context(axes, record, x, y)
+    axes.set_xscale("log")
+    axes.set_xlabel(_TITLES.get(x, x))
+    axes.set_ylabel(_TITLES.get(y, y))
+    axes.set_title(f"{record.name}: Pareto front", loc="left")
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    _zoom(axes, trials, record, x, y)
+    figure.legend(loc="outside right upper", frameon=False, fontsize=9)
+    return figure
+
+
+def _draw_trials(axes: Axes, trials: Sequence[Trial], front: ParetoFront, x: str, y: str) -> None:
+    chosen = {trial.number for trial in front.trials}
+    searched = [trial for trial in trials if trial.kind is TrialKind.SEARCH and y in trial.figures]
+    dim = [trial.figures for trial in searched if trial.number not in chosen]
+    axes.scatter(
+        [figures[x] for figures in dim],
+        [figures[y] for figures in dim],
+        s=18,
+        color=_DIM,
+        alpha=0.6,
+        label="dominated or stopped early",
+    )
+    points = sorted((trial.figures[x], trial.figures[y]) for trial in front.trials)
+    axes.plot(
+        [point[0] for point in points],
+        [point[1] for point in points],
+        drawstyle="steps-post",
+        color=_FRONT,
+        marker="o",
+        label="Pareto front (search)",
+    )
+
+
+def _draw_final(
+    axes: Axes, record: StudyRecord, trials: Sequence[Trial], x: str, y: str
+) -> None:
+    """Retrained students and, hollow, the same ones without the teacher, with ± 1 sd."""
+    if y != "accuracy":
+        return
+    rows = final_rows(record, trials)
+    styles = (
+        ("validation_accuracy", _FINAL, "retrained, with teacher"),
+        ("baseline_validation_accuracy", "white", "retrained, without teacher"),
+    )
+    for name, face, label in styles:
+        shown = [row for row in rows if name in row and x in row]
+        if shown:
+            axes.errorbar(
+                [row[x] for row in shown],
+                [row[name] for row in shown],
+                yerr=[row[f"{name}_sd"] for row in shown],
+                fmt="D",
+                color=_FINAL,
+                markerfacecolor=face,
+                capsize=3,
+                label=label,
+            )
+
+
+def _draw_context(axes: Axes, record: StudyRecord, x: str, y: str) -> None:
+    teacher = record.teacher or {}
+    if x in teacher and y in teacher:
+        axes.scatter([teacher[x]], [teacher[y]], marker="*", s=180, color=_TEACHER, label="teacher")
+        axes.axhline(teacher[y], color=_TEACHER, linewidth=0.8, linestyle=":")
+    limit = budget_of(record).limits.get(x)
+    if limit is not None:
+        axes.axvline(limit, color=_BUDGET, linestyle="--", label="budget")
+
+
+def _zoom(axes: Axes, trials: Sequence[Trial], record: StudyRecord, x: str, y: str) -> None:
+    """Leaves out the hopeless: trials that hardly learnt would flatten all the others."""
+    if y != "accuracy":
+        return
+    values = sorted(trial.figures[y] for trial in trials if y in trial.figures)
+    top = max([values[-1], (record.teacher or {}).get(y, 0.0)])
+    low = max(values[len(values) // 4], top - 0.25)
+    margin = max((top - low) * 0.08, 0.002)
+    axes.set_ylim(low - margin, min(top + margin, 1.0 + margin))
+
+
+def _page(summary: Mapping[str, Any], figure: Figure) -> str:
+    """One self-contained page: the picture as SVG, and its figures as tables."""
+    drawing = io.StringIO()
+    figure.savefig(drawing, format="svg")
+    svg = drawing.getvalue()
+    svg = svg[svg.index("<svg") :]
+    title = html.escape(f"{summary['study']}: Pareto front")
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
+        "<style>body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:60rem}"
+        "svg{max-width:100%;height:auto}table{border-collapse:collapse;margin:1rem 0}"
+        "td,th{padding:.2rem .8rem;text-align:right;border-bottom:1px solid #ddd}</style>"
+        f"<h1>{title}</h1>{svg}"
+        f"<h2>Front (validation split)</h2>{_html_table(summary['front'])}"
+        f"<h2>Retrained in full</h2>{_html_table(summary['final'])}</html>\n"
+    )
+
+
+def _html_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    if not rows:
+        return "<p>nothing yet</p>"
+    columns = [name for name, value in rows[0].items() if not isinstance(value, Mapping)]
+    head = "".join(f"<th>{html.escape(name)}</th>" for name in columns)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{_cell(row.get(name))}</td>" for name in columns) + "</tr>"
+        for row in rows
+    )
+    return f"<table><tr>{head}</tr>{body}</table>"
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else html.escape(str(value))

@@ -1,0 +1,148 @@
+"""What is searched, for what, by which strategy, and for how long."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from autokd.spec.models.base import Spec
+from autokd.spec.quantity import Bytes, Count, Milliseconds, Quantity
+
+
+class SpaceSpec(BaseModel):
+    """The search space by its entry-point name; other fields are options of that space."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    name: str = Field(description="Name of an installed search space: `autokd spaces list`.")
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The fields beside `name`."""
+        return dict(self.model_extra or {})
+
+
+class BudgetSpec(Spec):
+    """Limits of the student on its device; `0.1x` is a tenth of the teacher's figure."""
+
+    parameters: Count | None = Field(None, description="Number of trainable scalars.")
+    weight_bytes: Bytes | None = Field(None, description="Bytes of all parameters and buffers.")
+    peak_activation_bytes: Bytes | None = Field(
+        None, description="Most bytes of live tensors at any moment of an inference of one image."
+    )
+    macs: Count | None = Field(None, description="Multiply-accumulates of one image's inference.")
+    latency_ms: Milliseconds | None = Field(None, description="Median time of one image, in ms.")
+
+    def given(self) -> dict[str, Quantity]:
+        """The limits that are set, by figure."""
+        return {name: limit for name, limit in self if limit is not None}
+
+
+Metric = Literal[
+    "accuracy",
+    "loss",
+    "parameters",
+    "weight_bytes",
+    "peak_activation_bytes",
+    "macs",
+    "latency_ms",
+]
+
+QUALITY = {"accuracy": "maximize", "loss": "minimize"}
+"""Metrics that say how well the task is solved, and which way is better."""
+
+
+class ObjectiveSpec(Spec):
+    """One axis of the Pareto front."""
+
+    metric: Metric = Field(description="Figure of the student, on the validation split.")
+    direction: Literal["maximize", "minimize"] = Field(description="Which way is better.")
+
+    @model_validator(mode="after")
+    def _wants_the_better(self) -> ObjectiveSpec:
+        better = QUALITY.get(self.metric, self.direction)
+        if self.direction != better:
+            raise ValueError(f"expected {better!r} for {self.metric}; got {self.direction!r}")
+        return self
+
+
+class RandomSpec(Spec):
+    """Independent uniform points of the domain."""
+
+    name: Literal["random"] = Field(description="Always `random`.")
+
+
+class OptunaSpec(Spec):
+    """A sampler of Optuna: `tpe`, `nsga2`, `gp`, or any by its class name with `optuna`."""
+
+    name: Literal["tpe", "nsga2", "gp", "optuna"] = Field(description="Which sampler.")
+    sampler: str | None = Field(
+        None, description="Class in optuna.samplers, only with `name: optuna`."
+    )
+    options: dict[str, Any] = Field(default_factory=dict, description="Arguments of the sampler.")
+
+    @model_validator(mode="after")
+    def _names_a_sampler(self) -> OptunaSpec:
+        if (self.name == "optuna") != (self.sampler is not None):
+            raise ValueError(
+                "expected `sampler: <class in optuna.samplers>` together with `name: optuna` only; "
+                f"got name {self.name!r} and sampler {self.sampler!r}"
+            )
+        return self
+
+
+StrategySpec = Annotated[RandomSpec | OptunaSpec, Field(discriminator="name")]
+
+
+class FidelitySpec(Spec):
+    """Successive halving over epochs: rungs at `min_epochs * eta**k`, the last at `max_epochs`."""
+
+    min_epochs: int = Field(gt=0, description="Epochs after which trials are first compared.")
+    max_epochs: int = Field(gt=0, description="Epochs of a trial that is never stopped early.")
+    eta: int = Field(3, ge=2, description="One of `eta` trials of a rung is promoted.")
+
+    @model_validator(mode="after")
+    def _is_a_ladder(self) -> FidelitySpec:
+        if self.min_epochs > self.max_epochs:
+            raise ValueError(
+                f"expected min_epochs <= max_epochs; got {self.min_epochs} and {self.max_epochs}"
+            )
+        return self
+
+    @property
+    def rungs(self) -> tuple[int, ...]:
+        """Epochs at which each rung ends, ascending; the last is `max_epochs`."""
+        rungs, epochs = [], self.min_epochs
+        while epochs < self.max_epochs:
+            rungs.append(epochs)
+            epochs *= self.eta
+        return (*rungs, self.max_epochs)
+
+
+class LimitsSpec(Spec):
+    """When the search ends, whichever comes first."""
+
+    trials: int = Field(100, gt=0, description="Trials of the search, infeasible ones included.")
+    epochs: int | None = Field(None, gt=0, description="Epochs of training over all trials.")
+    seconds: float | None = Field(None, gt=0, description="Wall time of the search.")
+    failures: int = Field(10, ge=0, description="Failed trials that are borne.")
+
+
+class FinalSpec(Spec):
+    """Stage 2: the best of the front retrained in full, scored on the test split."""
+
+    top: int = Field(3, gt=0, description="How many candidates of the front.")
+    epochs: int = Field(60, gt=0, description="Epochs of each retraining.")
+    seeds: int = Field(2, gt=0, description="Repeats of each, with and without the teacher.")
+
+
+class ExecutionSpec(Spec):
+    """Where the trials run; changes nothing about what is searched."""
+
+    executor: Literal["local"] = Field("local", description="`local`: processes of this machine.")
+    workers: int | None = Field(None, gt=0, description="Left out: one per core (or per GPU).")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="`auto`: the GPU if there is one."
+    )
+    lease_seconds: float = Field(60.0, ge=3, description="A worker silent for so long is lost.")

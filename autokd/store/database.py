@@ -1,0 +1,221 @@
+"""The connection to the database: transactions, pragmas, JSON text and refused writes."""
+
+from __future__ import annotations
+
+import errno
+import json
+import math
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.engine import URL, Connection, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.orm import Session
+
+from autokd.errors import AutokdError, ConflictError, StorageFullError, StoreVersionError
+
+_BUSY_SECONDS = 30
+_WRITES = "autokd_writes"
+_NOT_FINITE = "$float"
+_SPELLINGS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+
+
+class Database:
+    """One database and the folder of its files; every transaction is `_read` or `_write`.
+
+    Attributes:
+        url: SQLAlchemy URL, with the password if it has one.
+        files: folder for logs, checkpoints and exports.
+    """
+
+    def __init__(self, url: URL, files: Path) -> None:
+        self.url = url.render_as_string(hide_password=False)
+        self.files = files
+        self._engine = connect(url)
+        self._writes = self._engine.execution_options(**{_WRITES: True})
+
+    def close(self) -> None:
+        """Close all connections. The store can not be used afterwards."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _read(self) -> Iterator[Session]:
+        """One consistent view of the record."""
+        with translated(self._engine.url), Session(self._engine) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def _write(self) -> Iterator[Session]:
+        """One transaction: all of it is committed when the block ends, or nothing at all."""
+        with translated(self._engine.url), Session(self._writes) as session, session.begin():
+            yield session
+
+
+def parse_url(url: str | Path) -> URL:
+    """The URL of a plain path or URL. Raises ConflictError if it is neither."""
+    if "://" not in str(url):
+        return URL.create("sqlite", database=str(Path(url).expanduser().absolute()))
+    try:
+        parsed = make_url(str(url))
+        parsed.get_dialect().import_dbapi()
+    except (ArgumentError, NoSuchModuleError, ImportError) as error:
+        # The rest of the URL may hold a password.
+        raise ConflictError(
+            f"expected a path or a database URL, got {str(url).partition('://')[0]}://…: {error}",
+            hint="write autokd.db, sqlite:///autokd.db or postgresql+psycopg://user@host/name",
+        ) from error
+    if parsed.get_backend_name() != "sqlite":
+        return parsed
+    if parsed.database in (None, "", ":memory:"):
+        raise ConflictError(
+            "expected a database in a file, got one in memory, which no restart would find again",
+            hint="write autokd.db or sqlite:///autokd.db",
+        )
+    path = sqlite_path(parsed)
+    return parsed.set(database=str(path)) if path else parsed
+
+
+def sqlite_path(url: URL) -> Path | None:
+    """The database file, or None if the database is no plain SQLite file."""
+    if url.get_backend_name() != "sqlite" or not url.database or url.query.get("uri"):
+        return None
+    return Path(url.database).absolute()
+
+
+def connect(url: URL, *, migrates: bool = False) -> Engine:
+    """An engine; nothing is opened yet.
+
+    Args:
+        url: a parsed URL.
+        migrates: whether it is to make or replace tables. SQLite then keeps its log in a second
+            file (WAL, for good), and does not delete the rows that refer to a replaced table.
+    """
+    if url.get_backend_name() != "sqlite":
+        return create_engine(url, json_serializer=to_json, json_deserializer=from_json)
+    if "timeout" not in url.query:
+        url = url.update_query_dict({"timeout": str(_BUSY_SECONDS)})
+    engine = create_engine(url, json_serializer=to_json, json_deserializer=from_json)
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: sqlite3.Connection, _record: object) -> None:
+        # Python's driver begins transactions of its own, late and only before writes; we do it.
+        connection.isolation_level = None
+        if migrates:
+            connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute(f"PRAGMA foreign_keys = {'OFF' if migrates else 'ON'}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # A reader that becomes a writer can not wait for another writer, so writers begin as such.
+        writes = connection.get_execution_options().get(_WRITES)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """A connection in one writing transaction."""
+    with engine.execution_options(**{_WRITES: True}).begin() as connection:
+        yield connection
+
+
+def to_json(value: Any) -> str:
+    """Strict JSON text. NaN and infinities, which JSON lacks, become `{"$float": "nan"}` and so on.
+
+    Data that already looks like that would come back as the float.
+    """
+    try:
+        return json.dumps(value, allow_nan=False)
+    except ValueError:
+        return json.dumps(_spelled(value), allow_nan=False)
+
+
+def from_json(text: str | bytes) -> Any:
+    """The value that `to_json` wrote (PostgreSQL's driver hands it over as bytes)."""
+    text = text.decode() if isinstance(text, bytes) else text
+    return json.loads(text, object_hook=_unspelled if _NOT_FINITE in text else None)
+
+
+def _spelled(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return {_NOT_FINITE: str(float(value))}
+    if isinstance(value, dict):
+        return {key: _spelled(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_spelled(item) for item in value]
+    return value
+
+
+def _unspelled(data: dict[str, Any]) -> Any:
+    spelling = data.get(_NOT_FINITE)
+    if len(data) == 1 and isinstance(spelling, str):
+        return _SPELLINGS.get(spelling, data)
+    return data
+
+
+@contextmanager
+def translated(url: URL) -> Iterator[None]:
+    """Turn what the database or the file system refuses into an error with a hint."""
+    try:
+        yield
+    except DBAPIError as error:
+        if error.orig is None:
+            raise
+        raise _translation(error.orig, url) or error from error
+    except sqlite3.Error as error:
+        # Raised while a connection is set up, before SQLAlchemy can wrap it.
+        raise _translation(error, url) or error from error
+    except OSError as error:
+        if isinstance(error, AutokdError) or error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise _full(url, error) from error
+
+
+def _translation(error: BaseException, url: URL) -> AutokdError | None:
+    """The error to raise instead, or None for a mistake in our own statements."""
+    # SQLite's names have a suffix for the detail (SQLITE_BUSY_SNAPSHOT); PostgreSQL's are numbers.
+    code: str = getattr(error, "sqlite_errorname", None) or getattr(error, "sqlstate", None) or ""
+    place = url.render_as_string()
+    if code.startswith(("SQLITE_FULL", "53100")):
+        return _full(url, error)
+    if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED", "55P03", "40001", "40P01")):
+        return ConflictError(
+            f"the database {place} is locked: another process writes to it ({error})",
+            hint="wait for the other process or end it, then do this again",
+        )
+    if code.startswith(("SQLITE_READONLY", "25006")):
+        return ConflictError(
+            f"the database {place} can only be read ({error})",
+            hint="make the file and its folder writable, or name another database",
+        )
+    if code.startswith("SQLITE_NOTADB"):
+        return StoreVersionError(
+            f"{place} is no autokd database: expected a SQLite file",
+            hint="name another file, or move this one away",
+        )
+    if code.startswith("SQLITE_CORRUPT"):
+        return ConflictError(
+            f"the database {place} is damaged ({error})",
+            hint="restore it from a backup; `sqlite3 FILE .recover` saves what can be saved",
+        )
+    if code.startswith(("SQLITE_CANTOPEN", "SQLITE_IOERR", "SQLITE_PERM", "SQLITE_AUTH", "08")) or (
+        not code and type(error).__name__ == "OperationalError"
+    ):
+        return ConflictError(
+            f"the database {place} can not be opened, read or written ({error})",
+            hint="check that its folder exists, that it may be written, and that a server answers",
+        )
+    return None
+
+
+def _full(url: URL, error: BaseException) -> StorageFullError:
+    return StorageFullError(
+        f"no space left for the database {url.render_as_string()} ({error}); nothing was changed",
+        hint="free some space, then continue the study: the record is intact",
+    )

@@ -1,0 +1,126 @@
+"""Events and artefacts of a study."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from autokd.store.database import Database
+from autokd.store.lookup import find_study, find_trial, lock_study, next_number
+from autokd.store.records import ArtifactRecord, EventRecord
+from autokd.store.rows import ArtifactRow, EventRow, TrialRow
+
+
+class Journal(Database):
+    """What happened in a study, and the files it made."""
+
+    def add_event(self, study_id: int, kind: str, data: Mapping[str, Any]) -> EventRecord:
+        """Record that something happened. Changes of state are recorded by themselves.
+
+        Raises:
+            NotFoundError: no such study.
+        """
+        with self._write() as session:
+            lock_study(session, study_id)
+            row = log(session, study_id, kind, data)
+            session.flush()
+            session.refresh(row)
+            return _event(row)
+
+    def events(self, study_id: int, after: int = 0, limit: int = 1000) -> list[EventRecord]:
+        """The first `limit` events whose number is above `after`, in order."""
+        with self._read() as session:
+            find_study(session, study_id)
+            rows = session.scalars(
+                select(EventRow)
+                .where(EventRow.study_id == study_id, EventRow.number > after)
+                .order_by(EventRow.number)
+                .limit(limit)
+            )
+            return [_event(row) for row in rows]
+
+    def add_artifact(
+        self,
+        study_id: int,
+        *,
+        kind: str,
+        path: str,
+        sha256: str,
+        size_bytes: int,
+        trial: int | None = None,
+        notes: Mapping[str, Any] | None = None,
+    ) -> ArtifactRecord:
+        """Record a file that lies at `path`, relative to the study's folder.
+
+        Raises:
+            NotFoundError: no such study or trial.
+        """
+        with self._write() as session:
+            lock_study(session, study_id)
+            row = ArtifactRow(
+                study_id=study_id,
+                trial_id=None if trial is None else find_trial(session, study_id, trial).id,
+                kind=kind,
+                path=path,
+                sha256=sha256,
+                size_bytes=size_bytes,
+                created=datetime.now(UTC),
+                notes=dict(notes or {}),
+            )
+            session.add(row)
+            log(session, study_id, "artifact", {"kind": kind, "path": path, "trial": trial})
+            session.flush()
+            session.refresh(row)
+            return _artifact(row, trial)
+
+    def artifacts(
+        self, study_id: int, *, trial: int | None = None, kind: str | None = None
+    ) -> list[ArtifactRecord]:
+        """The artefacts of a study, oldest first; only those of one trial or kind if given."""
+        query = (
+            select(ArtifactRow, TrialRow.number)
+            .outerjoin(TrialRow, TrialRow.id == ArtifactRow.trial_id)
+            .where(ArtifactRow.study_id == study_id)
+            .order_by(ArtifactRow.id)
+        )
+        if trial is not None:
+            query = query.where(TrialRow.number == trial)
+        if kind is not None:
+            query = query.where(ArtifactRow.kind == kind)
+        with self._read() as session:
+            find_study(session, study_id)
+            return [_artifact(row, number) for row, number in session.execute(query)]
+
+
+def log(session: Session, study_id: int, kind: str, data: Mapping[str, Any]) -> EventRow:
+    """Add the next event of a locked study to the transaction."""
+    row = EventRow(
+        study_id=study_id,
+        number=max(1, next_number(session, EventRow, study_id)),
+        time=datetime.now(UTC),
+        kind=kind,
+        data=dict(data),
+    )
+    session.add(row)
+    return row
+
+
+def _event(row: EventRow) -> EventRecord:
+    return EventRecord(number=row.number, time=row.time, kind=row.kind, data=row.data)
+
+
+def _artifact(row: ArtifactRow, trial: int | None) -> ArtifactRecord:
+    return ArtifactRecord(
+        id=row.id,
+        trial=trial,
+        kind=row.kind,
+        path=row.path,
+        sha256=row.sha256,
+        size_bytes=row.size_bytes,
+        created=row.created,
+        notes=row.notes,
+    )

@@ -1,0 +1,1 @@
+"""One file per version; its `revision` also stands in `autokd.store.schema.REVISIONS`."""

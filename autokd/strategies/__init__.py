@@ -1,0 +1,20 @@
+"""Search strategies: what to evaluate next, and which trials may train on."""
+
+from __future__ import annotations
+
+from autokd.strategies.base import Candidate, Problem, SpaceExhausted, Strategy
+from autokd.strategies.feasible import CandidateFinder
+from autokd.strategies.halving import SuccessiveHalving
+from autokd.strategies.optuna_search import OptunaSearch
+from autokd.strategies.random_search import RandomSearch
+
+__all__ = [
+    "Candidate",
+    "CandidateFinder",
+    "OptunaSearch",
+    "Problem",
+    "RandomSearch",
+    "SpaceExhausted",
+    "Strategy",
+    "SuccessiveHalving",
+]

@@ -1,0 +1,126 @@
+"""What a search strategy is asked, and what it is told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from autokd.multiobjective import Objective
+from autokd.space import Architecture, Choice, Choices, Domain
+from autokd.trial import Suggestion, Trial
+
+_ARCHITECTURE = "architecture."
+_DISTILLATION = "distillation."
+_SEEDS = 2**31
+
+
+class SpaceExhausted(Exception):
+    """Raised by a strategy when all that is within the budget has been proposed already."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An architecture with a distillation setting: what is told apart, and evaluated once.
+
+    Attributes:
+        architecture: the student.
+        distillation: canonical value of every searched distillation parameter.
+    """
+
+    architecture: Architecture
+    distillation: Choices
+
+    @property
+    def key(self) -> str:
+        """Equal for equal candidates, in every process."""
+        return json.dumps([self.architecture.key, dict(self.distillation)], sort_keys=True)
+
+    @property
+    def point(self) -> str:
+        """The same without the seed of the draw: equal for two draws of one generator."""
+        choices = dict(self.architecture.choices)
+        return json.dumps([choices, dict(self.distillation)], sort_keys=True)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is searched, for what, and within which limits.
+
+    Attributes:
+        space: name of the search space.
+        draws: whether an architecture is one draw of a random generator, told apart by its seed.
+        architecture: what may vary in an architecture.
+        distillation: what may vary in how it is taught; may be empty.
+        objectives: axes of the front.
+        violations: by how much an architecture exceeds each limit of the budget, as a share of the
+            limit; empty if it is within the budget. Exact, cheap and remembered by the callee.
+        rungs: epochs at which the rungs of the fidelity ladder end, ascending.
+    """
+
+    space: str
+    draws: bool
+    architecture: Domain
+    distillation: Domain
+    objectives: tuple[Objective, ...]
+    violations: Callable[[Architecture], Mapping[str, float]]
+    rungs: tuple[int, ...]
+
+    @property
+    def domain(self) -> Domain:
+        """The joint domain; `join` and `candidate` go to and from its points."""
+        architecture = self.architecture.prefixed(_ARCHITECTURE)
+        return architecture.join(self.distillation.prefixed(_DISTILLATION))
+
+    def join(self, architecture: Choices, distillation: Choices) -> dict[str, Choice]:
+        """The point of the joint domain that stands for an architecture's choices and a setting."""
+        return {
+            **{_ARCHITECTURE + name: value for name, value in architecture.items()},
+            **{_DISTILLATION + name: value for name, value in distillation.items()},
+        }
+
+    def candidate(self, point: Choices, rng: np.random.Generator) -> Candidate:
+        """The candidate at a point of the joint domain, in its canonical spelling.
+
+        Where architectures are draws, `rng` draws the seed of this one.
+        """
+        return Candidate(
+            self.draw(self.architecture.canonical(_part(point, _ARCHITECTURE)), rng),
+            self.distillation.canonical(_part(point, _DISTILLATION)),
+        )
+
+    def draw(self, choices: Choices, rng: np.random.Generator) -> Architecture:
+        """An architecture with these choices; where architectures are draws, a new one."""
+        seed = int(rng.integers(_SEEDS)) if self.draws else 0
+        return Architecture(self.space, choices, seed)
+
+
+class Strategy(Protocol):
+    """Proposes what to evaluate next.
+
+    A strategy remembers nothing: what it proposes follows from the record and the generator, so
+    that a study goes on after a crash as if nothing had happened. It never proposes a candidate
+    that is over budget or that the record has already.
+    """
+
+    def suggest(self, trials: Sequence[Trial], rng: np.random.Generator) -> Suggestion:
+        """The next candidate.
+
+        Args:
+            trials: the study's record, in any order. Trials of other kinds than SEARCH are ignored.
+            rng: the only source of randomness.
+
+        Raises:
+            SpaceExhausted: everything within the budget is in the record.
+            NothingFeasibleError: nothing within the budget was found; says what came nearest.
+        """
+        ...
+
+
+def _part(point: Choices, prefix: str) -> dict[str, Choice]:
+    return {
+        name.removeprefix(prefix): value for name, value in point.items() if name.startswith(prefix)
+    }

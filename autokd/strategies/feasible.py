@@ -1,0 +1,153 @@
+"""Finding candidates that are within the budget and new.
+
+The budget is known and cheap to check, so it is a filter and never learned. The share of
+architectures within it may be as small as 1e-5: refusing random ones is not enough, so the search
+also walks from the least bad one, change by change, down to the budget.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import numpy as np
+
+from autokd.errors import NothingFeasibleError
+from autokd.space import Choices
+from autokd.strategies.base import Candidate, Problem, SpaceExhausted
+from autokd.trial import Trial, TrialKind, TrialState
+
+_ROUNDS = 5
+_SAMPLES_PER_ROUND = 200
+_POINTS_PER_WALK = 400
+_IDLE_STEPS = 3
+"""Steps without progress that end a walk; neighbours of numbers are drawn anew at each."""
+
+
+class CandidateFinder:
+    """Finds what may be proposed next; made anew for every suggestion.
+
+    A candidate may be proposed if it is within the budget and not in the record. Where
+    architectures are draws, a new draw of a known point is a new candidate, but other points are
+    preferred as long as they are found.
+
+    Args:
+        problem: the domains and the budget.
+        trials: the study's record; trials of other kinds than SEARCH are ignored.
+        rng: draws everything.
+    """
+
+    def __init__(self, problem: Problem, trials: Iterable[Trial], rng: np.random.Generator) -> None:
+        self._problem = problem
+        self._domain = problem.domain
+        self._rng = rng
+        search = [trial for trial in trials if trial.kind is TrialKind.SEARCH]
+        known = [Candidate(trial.architecture, trial.distillation) for trial in search]
+        self._keys = {candidate.key for candidate in known}
+        self._points = {candidate.point for candidate in known}
+        self._met_feasible = any(trial.state is not TrialState.INFEASIBLE for trial in search)
+        self._excesses: dict[str, float] = {}
+        self._least = math.inf
+        self._nearest: Mapping[str, float] = {}
+        self._spare: Candidate | None = None
+
+    def accepts(self, candidate: Candidate) -> bool:
+        """Whether the candidate is within the budget and at a point that the record lacks."""
+        return self._is_new(candidate) and self._excess(candidate) == 0
+
+    def find(self, refused: Sequence[Candidate] = ()) -> Candidate:
+        """A candidate that may be proposed.
+
+        Args:
+            refused: candidates that were not accepted; one near the least bad of them is looked
+                for first.
+
+        Raises:
+            SpaceExhausted: everything within the budget that could be found is in the record.
+            NothingFeasibleError: nothing within the budget could be found.
+        """
+        found = self._walk(refused) if refused else None
+        for _ in range(_ROUNDS):
+            found = found or self._sample_and_walk() or self._spare
+            if found is not None:
+                return found
+        if self._met_feasible:
+            raise SpaceExhausted("all that could be found within the budget is in the record")
+        raise self._nothing_feasible()
+
+    def _sample_and_walk(self) -> Candidate | None:
+        """The first of many uniform points that will do; failing all, a walk from the least bad."""
+        refused = []
+        for point in self._domain.sample(self._rng, _SAMPLES_PER_ROUND):
+            candidate = self._problem.candidate(point, self._rng)
+            if self.accepts(candidate):
+                return candidate
+            refused.append(candidate)
+        return self._walk(refused)
+
+    def _walk(self, starts: Sequence[Candidate]) -> Candidate | None:
+        """Goes from the least bad start to neighbours that are no worse, until one will do.
+
+        Over budget it takes the first change of the architecture that comes nearer to the budget;
+        within the budget it wanders on through what is in the record already.
+        """
+        # The first start within the budget will do: the cost of the others is not asked for.
+        here = next((start for start in starts if self._excess(start) == 0), None)
+        here = here or min(starts, key=self._excess)
+        excess = self._excess(here)
+        seen, idle = {here.point}, 0
+        while len(seen) < _POINTS_PER_WALK and idle < _IDLE_STEPS:
+            idle += 1
+            for neighbour in self._neighbours(here, within=excess == 0):
+                if neighbour.point in seen:
+                    continue
+                seen.add(neighbour.point)
+                if self.accepts(neighbour):
+                    return neighbour
+                # Within the budget what is not new is in the record: no need to ask for its cost.
+                if excess == 0 and not self._is_new(neighbour):
+                    here, idle = neighbour, 0
+                    break
+                if self._excess(neighbour) < excess:
+                    here, excess, idle = neighbour, self._excess(neighbour), 0
+                    break
+        return None
+
+    def _neighbours(self, candidate: Candidate, within: bool) -> Iterator[Candidate]:
+        """Candidates one change away, in random order; over budget only other architectures."""
+        choices, setting = candidate.architecture.choices, candidate.distillation
+        problem, rng = self._problem, self._rng
+        changes: list[tuple[Choices, Choices]] = [
+            (other, setting) for other in problem.architecture.neighbours(choices, rng)
+        ]
+        if within:
+            changes += [(choices, other) for other in problem.distillation.neighbours(setting, rng)]
+        for index in rng.permutation(len(changes)):
+            other, taught = changes[index]
+            yield Candidate(problem.draw(other, rng), taught)
+
+    def _is_new(self, candidate: Candidate) -> bool:
+        return candidate.point not in self._points
+
+    def _excess(self, candidate: Candidate) -> float:
+        """By how much the candidate exceeds the budget, summed over the limits; 0 if not."""
+        key = candidate.architecture.key
+        if key not in self._excesses:
+            violations = self._problem.violations(candidate.architecture)
+            excess = self._excesses[key] = math.fsum(violations.values())
+            self._met_feasible |= not violations
+            if violations and (not self._nearest or excess < self._least):
+                self._least, self._nearest = excess, violations
+        if self._spare is None and self._excesses[key] == 0 and candidate.key not in self._keys:
+            self._spare = candidate
+        return self._excesses[key]
+
+    def _nothing_feasible(self) -> NothingFeasibleError:
+        nearest = ", ".join(
+            f"{1 + share:.3g}x the limit of {name}" for name, share in self._nearest.items()
+        )
+        return NothingFeasibleError(
+            f"expected an architecture within the budget, got none in {len(self._excesses):,} "
+            f"tries; the nearest has {nearest}",
+            hint="raise the limit, or let the space hold smaller networks",
+        )

@@ -1,0 +1,540 @@
+"""The search: one loop from suggestion to Pareto front, whoever called it.
+
+    suggest or promote ─► cost, budget ─► attempt on a worker ─► record ─┐
+        ▲                                                               │
+        └───────────────────── the record is the only state ◄───────────┘
+
+The loop decides from the record alone, so a study that was killed, stopped or extended goes on as
+if nothing had happened. It runs in the coordinator, the only process that writes the record.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from autokd.budget import Budget, Cost
+from autokd.errors import ConflictError, NotFoundError, NothingFeasibleError
+from autokd.executors import (
+    Alive,
+    EpochDone,
+    Event,
+    Executor,
+    Failed,
+    Finished,
+    Lost,
+    Stopped,
+)
+from autokd.multiobjective import Objective, ParetoFront
+from autokd.seeding import rng_for, seed_for
+from autokd.space import Architecture
+from autokd.spec import FinalSpec, LimitsSpec, StudySpec
+from autokd.store import Store, StudyRecord
+from autokd.strategies import SpaceExhausted, Strategy, SuccessiveHalving
+from autokd.trial import (
+    Attempt,
+    AttemptState,
+    Failure,
+    FailureClass,
+    StopReason,
+    StudyState,
+    Suggestion,
+    Trial,
+    TrialKind,
+    TrialState,
+)
+
+_LOG = logging.getLogger(__name__)
+
+CHECKPOINT = "checkpoint.pt"
+"""Name of the checkpoint that a runner writes into its attempt's folder."""
+
+_MOST_ATTEMPTS = 3
+"""A trial whose worker is lost so often is taken to kill its workers."""
+
+_POLL_SECONDS = 0.5
+"""How long the loop waits for an event before it looks at the clock and at `stop`."""
+
+
+class Evaluator(Protocol):
+    """What the loop needs to know of the learning side; it runs in the coordinator."""
+
+    def cost(self, architecture: Architecture) -> Cost:
+        """The student's cost, without training; remembered per architecture."""
+        ...
+
+    def prepare(self, report: Callable[[int, Mapping[str, float]], None]) -> dict[str, float]:
+        """Makes the teacher ready (trains it if it must) and gives its figures.
+
+        Called once per run, before any trial. `report` is called after each epoch of training.
+        """
+        ...
+
+    def test_teacher(self) -> dict[str, float]:
+        """The teacher's figures on the test split. Called once, in the final stage."""
+        ...
+
+
+@dataclass(frozen=True)
+class Happening:
+    """Something that an observer may want to show.
+
+    Attributes:
+        kind: `teacher_epoch`, `started`, `epoch`, `finished`, `failed`, `final` or `ended`.
+        trial: the trial it happened to, if any.
+        epoch: finished epochs, for `teacher_epoch` and `epoch`.
+        metrics: of that epoch.
+    """
+
+    kind: str
+    trial: Trial | None = None
+    epoch: int = 0
+    metrics: Mapping[str, float] | None = None
+
+
+Observer = Callable[["Study", Happening], None]
+
+
+def recorded_study(store: Store, spec: StudySpec) -> StudyRecord:
+    """The record of the spec's study, new or to be continued (with the limits of the spec).
+
+    Raises:
+        ConflictError: the store has another study of this name.
+    """
+    written = spec.model_dump(mode="json")
+    try:
+        record = store.study(spec.name)
+    except NotFoundError:
+        return store.create_study(spec.name, written)
+    known = StudySpec.model_validate(record.spec).identity
+    changed = [name for name, value in spec.identity.items() if known.get(name) != value]
+    if changed:
+        raise ConflictError(
+            f"the record has another study {spec.name!r}: it differs in {', '.join(changed)}",
+            hint="give the new study another name, or delete the old one with "
+            f"`autokd study delete {spec.name}`",
+        )
+    return store.update_study(record.id, spec=written)
+
+
+class Study:
+    """A spec, its trials and the loop that adds to them; made by `autokd.assemble_study`.
+
+    Args:
+        record: the study as the store has it.
+        store: where everything is written.
+        strategy: proposes candidates.
+        halving: decides which trial may train on.
+        objectives: axes of the front; the first ranks candidates for the final stage.
+        budget: limits of the student.
+        limits: limits of the search.
+        final: the final stage, or None to leave it out.
+        seed: the study's seed.
+        evaluator: the learning side.
+        make_executor: starts the workers; called when the teacher is ready.
+        lease_seconds: a worker that is silent for so long has lost its attempt.
+        observe: called after each thing that happens.
+    """
+
+    def __init__(
+        self,
+        record: StudyRecord,
+        store: Store,
+        *,
+        strategy: Strategy,
+        halving: SuccessiveHalving,
+        objectives: tuple[Objective, ...],
+        budget: Budget,
+        limits: LimitsSpec,
+        final: FinalSpec | None,
+        seed: int,
+        evaluator: Evaluator,
+        make_executor: Callable[[], Executor],
+        lease_seconds: float,
+        observe: Observer | None = None,
+    ) -> None:
+        self.record = record
+        self.store = store
+        self.strategy = strategy
+        self.halving = halving
+        self.objectives = objectives
+        self.budget = budget
+        self.limits = limits
+        self.final = final
+        self.seed = seed
+        self.evaluator = evaluator
+        self._make_executor = make_executor
+        self._lease_seconds = lease_seconds
+        self._observe = observe or (lambda study, happening: None)
+        # The record, kept to save reading it again at every step: by number.
+        self._trials = {trial.number: trial for trial in store.trials(record.id)}
+        self._running: dict[int, _Running] = {}
+        self._stop_asked = False
+        self._exhausted = False
+        self._searching_since: float | None = None
+
+    @property
+    def trials(self) -> list[Trial]:
+        """All trials of all kinds, in the order of their creation."""
+        return list(self._trials.values())
+
+    @property
+    def front(self) -> ParetoFront:
+        """The Pareto front of the trials finished so far."""
+        return ParetoFront.from_trials(self.trials, self.objectives)
+
+    @property
+    def seconds(self) -> float:
+        """Wall time spent searching, over all runs of the study."""
+        since = self._searching_since
+        return self.record.seconds + (time.monotonic() - since if since is not None else 0)
+
+    def stop(self) -> None:
+        """Asks the loop to end soon: running trials save a checkpoint and can go on later."""
+        self._stop_asked = True
+
+    def run(self) -> ParetoFront:
+        """Searches until a limit is reached, then runs the final stage.
+
+        A study that ended can be run again: with larger limits it goes on, otherwise it has
+        nothing left to do.
+
+        Returns:
+            The Pareto front.
+
+        Raises:
+            ConflictError: another process runs this study.
+            NothingFeasibleError: no architecture within the budget was found.
+        """
+        with self.store.coordinate(self.record.id):
+            self._adopt_record()
+            if self._is_done():
+                return self.front
+            self._update(state=StudyState.RUNNING, stop_reason=None)
+            teacher = self.evaluator.prepare(
+                lambda epoch, metrics: self._tell("teacher_epoch", epoch=epoch, metrics=metrics)
+            )
+            self._update(teacher={**(self.record.teacher or {}), **teacher})
+            executor = self._make_executor()
+            try:
+                reason = self._search(executor)
+                if reason in _WITH_FINAL_STAGE and self.final is not None:
+                    self._run_final_stage(executor, self.final)
+            finally:
+                executor.close()
+            self._end(reason)
+        return self.front
+
+    # The search
+
+    def _search(self, executor: Executor) -> StopReason:
+        """Fills the slots until a limit is reached; says which."""
+        self._searching_since = time.monotonic()
+        try:
+            self._drive(executor, self._next_search_trial)
+        except NothingFeasibleError:
+            self._end(StopReason.NOTHING_FEASIBLE)
+            raise
+        finally:
+            self._update(seconds=self.seconds)
+            self._searching_since = None
+        if self._stop_asked:
+            return StopReason.USER
+        exhausted = StopReason.SPACE_EXHAUSTED if self._exhausted else StopReason.TRIALS
+        return self._limit_reached() or exhausted
+
+    def _limit_reached(self) -> StopReason | None:
+        """The limit that forbids to start anything more, if there is one."""
+        search = self._of_kind(TrialKind.SEARCH)
+        failed = sum(trial.state is TrialState.FAILED for trial in search)
+        if failed > self.limits.failures:
+            return StopReason.FAILURES
+        if self.limits.seconds is not None and self.seconds >= self.limits.seconds:
+            return StopReason.SECONDS
+        if self.limits.epochs is not None:
+            trained = sum(trial.evaluations[-1].epochs for trial in search if trial.evaluations)
+            if trained >= self.limits.epochs:
+                return StopReason.EPOCHS
+        return None
+
+    def _next_search_trial(self) -> Trial | None:
+        """What to train next: interrupted work, then a promotion, then something new."""
+        if self._limit_reached() is not None:
+            return None
+        search = self._of_kind(TrialKind.SEARCH)
+        for trial in search:
+            if trial.state is TrialState.QUEUED:
+                return trial
+        promoted = self.halving.promotion(search)
+        if promoted is not None:
+            epochs = self.halving.next_epochs(promoted)
+            return self._remember(self.store.promote(self.record.id, promoted.number, epochs))
+        while len(search) < self.limits.trials:
+            rng = rng_for(self.seed, len(search), "suggest")
+            try:
+                suggestion = self.strategy.suggest(search, rng)
+            except SpaceExhausted:
+                self._exhausted = True
+                return None
+            trial = self._add(suggestion)
+            if trial.state is TrialState.QUEUED:
+                return trial
+            search.append(trial)
+        return None
+
+    def _add(self, suggestion: Suggestion) -> Trial:
+        """Records a suggestion; one over budget is recorded as infeasible and never trained."""
+        cost = self.evaluator.cost(suggestion.architecture)
+        feasible = not self.budget.violations(cost)
+        return self._remember(
+            self.store.add_trial(
+                self.record.id,
+                kind=TrialKind.SEARCH,
+                architecture=suggestion.architecture,
+                distillation=suggestion.distillation,
+                cost=cost,
+                repeat=0,
+                state=TrialState.QUEUED if feasible else TrialState.INFEASIBLE,
+                epochs=self.halving.rungs[0],
+                notes=suggestion.notes,
+            )
+        )
+
+    # The final stage
+
+    def _run_final_stage(self, executor: Executor, final: FinalSpec) -> None:
+        """Retrains the best of the front in full, with and without the teacher, and tests them."""
+        wanted = [
+            trial
+            for best in self.front.top(final.top)
+            for repeat in range(final.seeds)
+            for trial in self._final_trials(best, repeat, final.epochs)
+        ]
+        if not wanted or self._stop_asked:
+            return
+        self._tell("final")
+
+        def next_wanted() -> Trial | None:
+            now = (self._trials[trial.number] for trial in wanted)
+            return next((trial for trial in now if trial.state is TrialState.QUEUED), None)
+
+        self._drive(executor, next_wanted)
+        if not self._stop_asked and "test_accuracy" not in (self.record.teacher or {}):
+            figures = self.evaluator.test_teacher()
+            self._update(teacher={**(self.record.teacher or {}), **figures})
+
+    def _final_trials(self, best: Trial, repeat: int, epochs: int) -> Iterator[Trial]:
+        """The final and the baseline trial of a candidate, recorded if they are not yet."""
+        for kind in (TrialKind.FINAL, TrialKind.BASELINE):
+            known = [
+                trial
+                for trial in self._of_kind(kind)
+                if (trial.candidate, trial.repeat, trial.epochs) == (best.candidate, repeat, epochs)
+            ]
+            yield (
+                known[0]
+                if known
+                else self._remember(
+                    self.store.add_trial(
+                        self.record.id,
+                        kind=kind,
+                        architecture=best.architecture,
+                        distillation=best.distillation,
+                        cost=best.cost,
+                        repeat=repeat,
+                        state=TrialState.QUEUED,
+                        epochs=epochs,
+                    )
+                )
+            )
+
+    # The loop
+
+    def _drive(self, executor: Executor, next_trial: Callable[[], Trial | None]) -> None:
+        """Keeps every slot busy with what `next_trial` gives, until it gives none and all ended.
+
+        It is asked again after each event, since what has just finished may allow more.
+        """
+        while True:
+            while not self._stop_asked and len(self._running) < executor.slots:
+                trial = next_trial()
+                if trial is None:
+                    break
+                self._dispatch(executor, trial)
+            if not self._running:
+                return
+            if self._stop_asked or self._deadline_passed():
+                for attempt_id in self._running:
+                    executor.stop(attempt_id)
+            for event in executor.poll(_POLL_SECONDS):
+                self._take(event)
+
+    def _deadline_passed(self) -> bool:
+        seconds = self.limits.seconds
+        return self._searching_since is not None and seconds is not None and self.seconds >= seconds
+
+    def _dispatch(self, executor: Executor, trial: Trial) -> None:
+        """Commits the attempt before it is handed out, so that no work is ever unaccounted for."""
+        lease = self.store.start_attempt(
+            self.record.id, trial.number, lease_seconds=self._lease_seconds
+        )
+        root = self.record.folder
+        attempt = Attempt(
+            id=lease.id,
+            token=lease.token,
+            trial=trial.number,
+            architecture=trial.architecture,
+            distillation=trial.distillation,
+            # By candidate and repeat, not by kind: a student and its baseline start alike.
+            seed=seed_for(self.seed, trial.candidate, f"train/{trial.repeat}"),
+            epochs=trial.epochs,
+            horizon=trial.epochs if trial.kind is not TrialKind.SEARCH else self.halving.rungs[-1],
+            folder=root / lease.folder,
+            checkpoint=root / trial.checkpoint if trial.checkpoint else None,
+            teach=trial.kind is not TrialKind.BASELINE,
+            test=trial.kind is not TrialKind.SEARCH,
+        )
+        trial = self._remember(replace(trial, state=TrialState.RUNNING))
+        self._running[attempt.id] = _Running(trial.number, lease.n, Path(lease.folder))
+        executor.submit(attempt)
+        self._tell("started", trial)
+
+    def _take(self, event: Event) -> None:
+        """Writes one event of a worker into the record."""
+        running = self._running.get(event.attempt_id)
+        if running is None:
+            return
+        store, attempt_id, token = self.store, event.attempt_id, event.token
+        match event:
+            case Alive():
+                store.renew(attempt_id, token, self._lease_seconds)
+                return
+            case EpochDone():
+                store.record_epoch(attempt_id, token, event.epoch, event.metrics)
+                trial = self._trials[running.trial]
+                self._tell("epoch", trial, event.epoch, event.metrics)
+                return
+            case Finished():
+                state = (
+                    TrialState.COMPLETE
+                    if self._is_last_rung(self._trials[running.trial])
+                    else TrialState.PAUSED
+                )
+                checkpoint = self._checkpoint(running)
+                trial = store.finish_attempt(attempt_id, token, event.evaluation, checkpoint, state)
+            case Failed():
+                trial = store.fail_attempt(attempt_id, token, event.failure)
+            case Lost() if running.n >= _MOST_ATTEMPTS:
+                message = f"lost {running.n} workers, the last: {event.message}"
+                failure = Failure(FailureClass.LOST_WORKER, message)
+                trial = store.fail_attempt(attempt_id, token, failure)
+            case Lost():
+                trial = self._release(attempt_id, token, running, AttemptState.LOST)
+            case Stopped():
+                trial = self._release(attempt_id, token, running, AttemptState.STOPPED)
+        del self._running[attempt_id]
+        self._remember(trial)
+        self._update(seconds=self.seconds)
+        self._tell("failed" if trial.state is TrialState.FAILED else "finished", trial)
+
+    def _release(
+        self, attempt_id: int, token: str, running: _Running, state: AttemptState
+    ) -> Trial:
+        """Puts a trial back into the queue, to go on from its newest checkpoint."""
+        return self.store.release_attempt(attempt_id, token, state, self._checkpoint(running))
+
+    def _checkpoint(self, running: _Running) -> str | None:
+        """The checkpoint that the attempt has written, relative to the study's folder."""
+        relative = running.folder / CHECKPOINT
+        return str(relative) if (self.record.folder / relative).exists() else None
+
+    def _is_last_rung(self, trial: Trial) -> bool:
+        return trial.kind is not TrialKind.SEARCH or trial.epochs >= self.halving.rungs[-1]
+
+    # The record
+
+    def _adopt_record(self) -> None:
+        """Takes over from a coordinator that is gone: what it left running is requeued.
+
+        Local workers end with their coordinator, so none can still be at work.
+        """
+        self.record = self.store.study(self.record.id)
+        self._trials = {trial.number: trial for trial in self.store.trials(self.record.id)}
+        for lease in self.store.running_attempts(self.record.id):
+            running = _Running(lease.trial, lease.n, Path(lease.folder))
+            self._remember(self._release(lease.id, lease.token, running, AttemptState.LOST))
+
+    def _is_done(self) -> bool:
+        """Whether running again could add nothing: no limit was raised, nothing is left over."""
+        if self.record.state is not StudyState.COMPLETED:
+            return False
+        search = self._of_kind(TrialKind.SEARCH)
+        open_trials = [trial for trial in self.trials if not trial.state.is_finished()]
+        searched = self._limit_reached() is not None or (
+            not open_trials
+            and self.halving.promotion(search) is None
+            and (
+                len(search) >= self.limits.trials
+                or self.record.stop_reason is StopReason.SPACE_EXHAUSTED
+            )
+        )
+        return searched and (self.final is None or self._final_stage_is_done(self.final))
+
+    def _final_stage_is_done(self, final: FinalSpec) -> bool:
+        done = {
+            (trial.candidate, trial.repeat, trial.epochs, trial.kind)
+            for trial in self.trials
+            if trial.kind is not TrialKind.SEARCH and trial.state.is_finished()
+        }
+        return all(
+            (best.candidate, repeat, final.epochs, kind) in done
+            for best in self.front.top(final.top)
+            for repeat in range(final.seeds)
+            for kind in (TrialKind.FINAL, TrialKind.BASELINE)
+        )
+
+    def _end(self, reason: StopReason) -> None:
+        completed = reason in _WITH_FINAL_STAGE and not self._stop_asked
+        state = StudyState.COMPLETED if completed else StudyState.STOPPED
+        self._update(state=state, stop_reason=StopReason.USER if self._stop_asked else reason)
+        self._tell("ended")
+
+    def _of_kind(self, kind: TrialKind) -> list[Trial]:
+        return [trial for trial in self._trials.values() if trial.kind is kind]
+
+    def _remember(self, trial: Trial) -> Trial:
+        self._trials[trial.number] = trial
+        return trial
+
+    def _update(self, **fields: Any) -> None:
+        self.record = self.store.update_study(self.record.id, **fields)
+        if "seconds" in fields and self._searching_since is not None:
+            self._searching_since = time.monotonic()
+
+    def _tell(
+        self,
+        kind: str,
+        trial: Trial | None = None,
+        epoch: int = 0,
+        metrics: Mapping[str, float] | None = None,
+    ) -> None:
+        self._observe(self, Happening(kind, trial, epoch, metrics))
+
+
+_WITH_FINAL_STAGE = frozenset(
+    {StopReason.TRIALS, StopReason.EPOCHS, StopReason.SECONDS, StopReason.SPACE_EXHAUSTED}
+)
+"""Ways to end a search that leave something worth retraining in full."""
+
+
+@dataclass(frozen=True)
+class _Running:
+    """An attempt under way, as far as the loop must remember it."""
+
+    trial: int
+    n: int
+    folder: Path

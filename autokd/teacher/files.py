@@ -1,0 +1,39 @@
+"""Files that other processes see either whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from autokd.errors import StorageFullError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def write_atomically(path: Path, parts: Iterable[bytes | memoryview]) -> None:
+    """Writes `parts` one after another to `path`: to a file beside it, which is then renamed.
+
+    The caller holds a lock on `path`, so that no two writers share the file beside it.
+
+    Raises:
+        StorageFullError: the disk is full; nothing is left behind.
+    """
+    beside = path.with_name(f"{path.name}.tmp")
+    try:
+        with beside.open("wb") as file:
+            for part in parts:
+                file.write(part)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            beside.unlink()
+        if error.errno in _FULL:
+            raise StorageFullError(
+                f"no space left to write {path}", hint="free some space and run again"
+            ) from error
+        raise

@@ -1,0 +1,69 @@
+"""A fresh database for each test: SQLite always, PostgreSQL if a server is named.
+
+`AUTOKD_TEST_POSTGRES` is the URL of a server's database; each test gets a new one beside it.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.engine import make_url
+
+from autokd.budget import Cost
+from autokd.space import Architecture
+from autokd.store import Store, StudyRecord
+from autokd.trial import Trial, TrialKind, TrialState
+
+POSTGRES = os.environ.get("AUTOKD_TEST_POSTGRES")
+
+
+@pytest.fixture(params=["sqlite", *(["postgres"] if POSTGRES else [])])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'autokd.db'}"
+        return
+    assert POSTGRES
+    name = f"autokd_{uuid.uuid4().hex}"
+    server = create_engine(POSTGRES, isolation_level="AUTOCOMMIT")
+    with server.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    yield make_url(POSTGRES).set(database=name).render_as_string(hide_password=False)
+    with server.connect() as connection:
+        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    server.dispose()
+
+
+@pytest.fixture
+def store(url: str, tmp_path: Path) -> Iterator[Store]:
+    with Store.open(url, files=tmp_path / "autokd.files") as opened:
+        yield opened
+
+
+@pytest.fixture
+def study(store: Store) -> StudyRecord:
+    return store.create_study("digits", {"seed": 0})
+
+
+@pytest.fixture
+def new_trial(store: Store, study: StudyRecord) -> Callable[..., Trial]:
+    """Adds a queued search trial of the candidate `width=16`, but for what is given."""
+
+    def add(width: int = 16, **given: Any) -> Trial:
+        values: dict[str, Any] = {
+            "kind": TrialKind.SEARCH,
+            "architecture": Architecture("chain", {"width": width, "top": "ring"}, seed=3),
+            "distillation": {"kd.temperature": 4.0},
+            "cost": Cost(1000 * width, 4000 * width, 512, 10**6),
+            "repeat": 0,
+            "state": TrialState.QUEUED,
+            "epochs": 2,
+        }
+        return store.add_trial(study.id, **{**values, **given})
+
+    return add

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC
+
+import pytest
+
+from autokd.errors import NotFoundError
+from autokd.store import Store, StudyRecord
+from autokd.trial import AttemptState, Evaluation, StopReason, StudyState, Trial, TrialState
+
+NewTrial = Callable[..., Trial]
+DIGEST = "ab" * 32
+
+
+class TestEvents:
+    def test_events_are_numbered_from_one_in_each_study(
+        self, store: Store, study: StudyRecord
+    ) -> None:
+        other = store.create_study("other", {})
+        first = store.add_event(study.id, "note", {"text": "a"})
+        store.add_event(other.id, "note", {"text": "b"})
+        second = store.add_event(study.id, "note", {"text": "c"})
+        assert store.events(study.id)[1:] == [first, second]
+        assert [event.number for event in store.events(study.id)] == [1, 2, 3]
+        assert [event.number for event in store.events(other.id)] == [1, 2]
+        assert (first.kind, first.data) == ("note", {"text": "a"})
+        assert first.time.tzinfo is UTC
+
+    def test_events_are_read_on_from_the_last_one_seen(
+        self, store: Store, study: StudyRecord
+    ) -> None:
+        for index in range(5):
+            store.add_event(study.id, "note", {"index": index})
+        seen: list[int] = []
+        while page := store.events(study.id, after=seen[-1] if seen else 0, limit=4):
+            seen += [event.number for event in page]
+        assert seen == [1, 2, 3, 4, 5, 6]
+
+    def test_a_missing_study_has_no_events(self, store: Store) -> None:
+        with pytest.raises(NotFoundError):
+            store.add_event(1, "note", {})
+
+    def test_every_change_of_state_is_an_event(
+        self, store: Store, study: StudyRecord, new_trial: NewTrial
+    ) -> None:
+        store.update_study(study.id, state=StudyState.RUNNING)
+        store.update_study(study.id, state=StudyState.RUNNING, seconds=1.0)
+        new_trial(epochs=2)
+        first = store.start_attempt(study.id, 0, lease_seconds=60)
+        store.renew(first.id, first.token, 60)
+        store.release_attempt(first.id, first.token, AttemptState.LOST, None)
+        second = store.start_attempt(study.id, 0, lease_seconds=60)
+        store.finish_attempt(
+            second.id, second.token, Evaluation(2, {"accuracy": 0.5}), None, TrialState.PAUSED
+        )
+        store.promote(study.id, 0, 6)
+        store.update_study(study.id, state=StudyState.STOPPED, stop_reason=StopReason.USER)
+        trial = {"trial": 0, "kind": "search", "epochs": 2}
+        assert [(event.kind, event.data) for event in store.events(study.id)] == [
+            ("study", {"state": "created"}),
+            ("study", {"state": "running", "stop_reason": None}),
+            ("trial", {**trial, "state": "queued"}),
+            ("trial", {**trial, "state": "running", "attempt": 1}),
+            ("trial", {**trial, "state": "queued", "attempt": 1, "attempt_state": "lost"}),
+            ("trial", {**trial, "state": "running", "attempt": 2}),
+            ("trial", {**trial, "state": "paused", "attempt": 2, "metrics": {"accuracy": 0.5}}),
+            ("trial", {**trial, "state": "queued", "epochs": 6}),
+            ("study", {"state": "stopped", "stop_reason": "user"}),
+        ]
+
+
+class TestArtifacts:
+    def test_an_artifact_comes_back_as_it_was_given(
+        self, store: Store, study: StudyRecord, new_trial: NewTrial
+    ) -> None:
+        new_trial(), new_trial()
+        model = store.add_artifact(
+            study.id,
+            kind="onnx",
+            path="exports/1/student.onnx",
+            sha256=DIGEST,
+            size_bytes=2**33,
+            trial=1,
+            notes={"opset": 18},
+        )
+        report = store.add_artifact(
+            study.id, kind="report", path="report.html", sha256=DIGEST, size_bytes=1
+        )
+        assert (model.trial, model.kind, model.path) == (1, "onnx", "exports/1/student.onnx")
+        assert (model.sha256, model.size_bytes, model.notes) == (DIGEST, 2**33, {"opset": 18})
+        assert (report.trial, report.notes) == (None, {})
+        assert store.artifacts(study.id) == [model, report]
+        assert store.artifacts(study.id, trial=1) == store.artifacts(study.id, kind="onnx")
+        assert store.artifacts(study.id, trial=0) == []
+
+    def test_an_artifact_belongs_to_a_trial_that_exists(
+        self, store: Store, study: StudyRecord
+    ) -> None:
+        with pytest.raises(NotFoundError, match="no trial 4"):
+            store.add_artifact(
+                study.id, kind="onnx", path="a", sha256=DIGEST, size_bytes=1, trial=4
+            )
+        assert store.artifacts(study.id) == []
