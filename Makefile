@@ -40,7 +40,7 @@ lock:
 	.venv/lock/bin/python -m pip --disable-pip-version-check install --quiet --editable ".[dev]"
 	{ sed -n '/^#/p' requirements.lock; \
 	  .venv/lock/bin/python -m pip freeze --all --exclude pip --exclude-editable \
-	  | grep -Ev '^(nvidia-|cuda-|triton==)' | sed 's/+.*//' | sort -f; } > .venv/requirements.lock
+	  | grep -Ev '^(nvidia-|cuda-|triton==)' | sed 's/+.*//' | LC_ALL=C sort -f; } > .venv/requirements.lock
 	mv .venv/requirements.lock requirements.lock
 	rm -rf .venv/lock
 

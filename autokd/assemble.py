@@ -11,7 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from optuna.distributions import FloatDistribution
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 from torch import nn
 
 from autokd import data as data_sets
@@ -24,7 +29,7 @@ from autokd.evaluation import StudentRunner, StudyEvaluator
 from autokd.executors import Executor, LocalExecutor
 from autokd.layers import Normalised
 from autokd.multiobjective import Objective
-from autokd.space import Choices, Domain, SearchSpace
+from autokd.space import Choices, Condition, Domain, SearchSpace
 from autokd.spec import (
     CustomDataSpec,
     DataSpec,
@@ -40,6 +45,7 @@ from autokd.spec import (
 from autokd.store import Store
 from autokd.strategies import OptunaSearch, Problem, RandomSearch, Strategy, SuccessiveHalving
 from autokd.study import Observer, Study, recorded_study
+from autokd.task import Task
 from autokd.teacher import (
     Teacher,
     TeacherOutputs,
@@ -273,6 +279,44 @@ def load_space(spec: SpaceSpec) -> SearchSpace:
         raise UnknownNameError("search space", spec.name, spaces)
     make: Callable[..., SearchSpace] = spaces[spec.name].load()
     return make(**spec.options)
+
+
+def describe_space(name: str) -> dict[str, Any]:
+    """What varies in an installed space, for a task of 32x32 colour images and 10 classes.
+
+    Returns:
+        `name`, `summary` (first line of its documentation) and `parameters`: `name`, `range` and
+        `condition` of each.
+    """
+    space = load_space(SpaceSpec(name=name))
+    domain = space.domain(Task((3, 32, 32), 10), parameter_limit=100_000)
+    return {
+        "name": name,
+        "summary": (space.__doc__ or name).strip().splitlines()[0],
+        "parameters": [
+            {
+                "name": parameter,
+                "range": _range(distribution),
+                "condition": _condition(domain.conditions.get(parameter)),
+            }
+            for parameter, distribution in domain.parameters.items()
+        ],
+    }
+
+
+def _range(distribution: BaseDistribution) -> str:
+    if isinstance(distribution, CategoricalDistribution):
+        return ", ".join(map(str, distribution.choices))
+    assert isinstance(distribution, IntDistribution | FloatDistribution)
+    step = f" in steps of {distribution.step:g}" if distribution.step not in (None, 1) else ""
+    scale = ", log scale" if distribution.log else ""
+    return f"{distribution.low:g} to {distribution.high:g}{step}{scale}"
+
+
+def _condition(condition: Condition | None) -> str:
+    if condition is None:
+        return ""
+    return f"{condition.parent} is {', '.join(map(str, condition.values))}"
 
 
 def distillation_domain(spec: DistillationSpec) -> Domain:

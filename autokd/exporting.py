@@ -154,7 +154,9 @@ def _describe(
         metrics |= {
             name: source.figures[name] for name in ("test_accuracy", "test_loss", "test_ece")
         }
-        means = next(row for row in final_rows(record, trials) if row["candidate"] == found.candidate)
+        means = next(
+            row for row in final_rows(record, trials) if row["candidate"] == found.candidate
+        )
         metrics |= {
             f"mean_{name}": means[name]
             for name in ("test_accuracy", "test_accuracy_sd", "baseline_test_accuracy")

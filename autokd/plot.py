@@ -105,9 +105,7 @@ def _draw_trials(axes: Axes, trials: Sequence[Trial], front: ParetoFront, x: str
     )
 
 
-def _draw_final(
-    axes: Axes, record: StudyRecord, trials: Sequence[Trial], x: str, y: str
-) -> None:
+def _draw_final(axes: Axes, record: StudyRecord, trials: Sequence[Trial], x: str, y: str) -> None:
     """Retrained students and, hollow, the same ones without the teacher, with ± 1 sd."""
     if y != "accuracy":
         return

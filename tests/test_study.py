@@ -40,7 +40,7 @@ DOMAIN = Domain({"width": FloatDistribution(0, 1)})
 
 def parameters(architecture: Architecture) -> int:
     """The made-up size of a student."""
-    return round(1000 * float(architecture.choices["width"]))
+    return 1 + round(999 * float(architecture.choices["width"]))
 
 
 def accuracy(attempt: Attempt) -> float:
@@ -272,7 +272,7 @@ def test_strategy_that_ignores_the_budget_costs_no_training(world: World) -> Non
 
 
 def test_nothing_feasible_is_said_and_recorded(world: World) -> None:
-    study = world.study(most=1e-9)
+    study = world.study(most=0.5)
     with pytest.raises(NothingFeasibleError, match="parameters"):
         study.run()
     assert study.record.stop_reason is StopReason.NOTHING_FEASIBLE

@@ -15,8 +15,10 @@ from autokd.executors.base import (
     Stopped,
 )
 from autokd.executors.local import LocalExecutor
+from autokd.executors.worker import LOG
 
 __all__ = [
+    "LOG",
     "Alive",
     "EpochDone",
     "Event",

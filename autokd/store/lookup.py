@@ -76,9 +76,7 @@ def lock_attempt(session: Session, attempt_id: int, token: str) -> tuple[Attempt
     return attempt, trial
 
 
-def next_number(
-    session: Session, table: type[CandidateRow | EventRow], study_id: int
-) -> int:
+def next_number(session: Session, table: type[CandidateRow | EventRow], study_id: int) -> int:
     """One above the highest number in a study; 0 if there is none."""
     highest = session.scalar(select(func.max(table.number)).where(table.study_id == study_id))
     return 0 if highest is None else highest + 1

@@ -76,7 +76,11 @@ def test_a_wrong_file_is_a_data_error(folder: Path, content: bytes, message: str
         read_idx_split(folder, test=False)
 
 
-@pytest.mark.parametrize("content", [b"", b"no gzip", gzip.compress(idx(IMAGES))[:-12]])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"no gzip", gzip.compress(idx(IMAGES), mtime=0)[:-12]],
+    ids=["empty", "text", "truncated"],
+)
 def test_a_broken_gzip_file_is_a_data_error(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "train-images-idx3-ubyte.gz"
     path.write_bytes(content)

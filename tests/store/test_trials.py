@@ -14,7 +14,15 @@ from autokd.errors import ConflictError, NotFoundError
 from autokd.space import Architecture
 from autokd.store import Store, StudyRecord
 from autokd.store.rows import CandidateRow, TrialRow
-from autokd.trial import Evaluation, Failure, FailureClass, Trial, TrialKind, TrialState
+from autokd.trial import (
+    FIRST_FINAL_NUMBER,
+    Evaluation,
+    Failure,
+    FailureClass,
+    Trial,
+    TrialKind,
+    TrialState,
+)
 
 NewTrial = Callable[..., Trial]
 
@@ -44,9 +52,9 @@ class TestTrials:
             kind=TrialKind.FINAL,
             notes={"bracket": 2, "regret": math.inf},
         )
-        assert store.trial(study.id, 0) == store.trials(study.id)[0] == made
+        assert store.trial(study.id, FIRST_FINAL_NUMBER) == store.trials(study.id)[0] == made
         assert made == Trial(
-            number=0,
+            number=FIRST_FINAL_NUMBER,
             kind=TrialKind.FINAL,
             candidate=0,
             architecture=architecture,
@@ -59,16 +67,19 @@ class TestTrials:
         )
         assert made.architecture.key == architecture.key
 
-    def test_numbers_have_no_gaps_over_all_kinds_and_begin_at_zero_in_each_study(
+    def test_search_and_final_stage_are_numbered_without_gaps_each_for_itself(
         self, store: Store, study: StudyRecord, new_trial: NewTrial
     ) -> None:
         kinds = [TrialKind.SEARCH, TrialKind.FINAL, TrialKind.BASELINE, TrialKind.SEARCH]
         for kind in kinds:
             new_trial(kind=kind)
-        assert [(trial.number, trial.kind) for trial in store.trials(study.id)] == list(
-            enumerate(kinds)
-        )
-        assert [trial.number for trial in store.trials(study.id, TrialKind.SEARCH)] == [0, 3]
+        assert [(trial.number, trial.kind) for trial in store.trials(study.id)] == [
+            (0, TrialKind.SEARCH),
+            (1, TrialKind.SEARCH),
+            (FIRST_FINAL_NUMBER, TrialKind.FINAL),
+            (FIRST_FINAL_NUMBER + 1, TrialKind.BASELINE),
+        ]
+        assert [trial.number for trial in store.trials(study.id, TrialKind.SEARCH)] == [0, 1]
         other = store.create_study("other", {})
         assert store.trials(other.id) == []
 
@@ -106,13 +117,11 @@ class TestTrials:
             new_trial(state=TrialState(state))
         assert store.trials(study.id) == []
 
-    def test_a_missing_trial_is_an_error_that_says_which_there_are(
+    def test_a_missing_trial_is_an_error_that_says_where_to_look(
         self, store: Store, study: StudyRecord, new_trial: NewTrial
     ) -> None:
-        with pytest.raises(NotFoundError, match="no trials yet"):
-            store.trial(study.id, 0)
         new_trial(), new_trial()
-        with pytest.raises(NotFoundError, match=r"has no trial 2\nhint: its trials are 0 to 1"):
+        with pytest.raises(NotFoundError, match=r"has no trial 2\nhint: `autokd study show"):
             store.learning_curve(study.id, 2)
         with pytest.raises(NotFoundError, match="no study 9"):
             store.promote(9, 0, 3)
@@ -125,11 +134,13 @@ class TestTrials:
             for _ in range(2):
                 assert other.trials(study.id) == store.trials(study.id)
                 store.add_event(study.id, "note", {})
-            _finish(store, study, 1, TrialState.COMPLETE, accuracy=0.5)
+            _finish(store, study, FIRST_FINAL_NUMBER, TrialState.COMPLETE, accuracy=0.5)
             new_trial()
+            numbers = (0, 1, FIRST_FINAL_NUMBER)
             assert other.trials(study.id) == store.trials(study.id)
-            assert other.trials(study.id) == [store.trial(study.id, n) for n in range(3)]
-            assert other.trials(study.id, TrialKind.FINAL) == [store.trial(study.id, 1)]
+            assert other.trials(study.id) == [store.trial(study.id, n) for n in numbers]
+            final = [store.trial(study.id, FIRST_FINAL_NUMBER)]
+            assert other.trials(study.id, TrialKind.FINAL) == final
 
     def test_a_listing_belongs_to_its_caller(
         self, store: Store, study: StudyRecord, new_trial: NewTrial
@@ -218,9 +229,9 @@ class TestFigures:
         assert store.epochs_trained(study.id) == 0
         for kind in (TrialKind.SEARCH, TrialKind.FINAL, TrialKind.SEARCH):
             new_trial(kind=kind, epochs=3)
-        for number in (0, 1):
+        for number in (0, FIRST_FINAL_NUMBER):
             _finish(store, study, number, TrialState.PAUSED, accuracy=0.5)
-        lease = store.start_attempt(study.id, 2, lease_seconds=60)
+        lease = store.start_attempt(study.id, 1, lease_seconds=60)
         for epoch in (1, 2, 2):
             store.record_epoch(lease.id, lease.token, epoch, {})
         store.fail_attempt(lease.id, lease.token, Failure(FailureClass.NAN, "loss is nan"))
