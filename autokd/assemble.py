@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,14 @@ from autokd.budget import Budget, Cost
 from autokd.cost import measure_cost
 from autokd.data import Augmentation, Data
 from autokd.distillation import DistillationLoss, KDLoss, OfflineDistillation
-from autokd.errors import AutokdError, UnknownNameError
+from autokd.errors import (
+    DataError,
+    Mistake,
+    SpecError,
+    TeacherError,
+    UnknownNameError,
+    did_you_mean,
+)
 from autokd.evaluation import StudentRunner, StudyEvaluator
 from autokd.executors import Executor, LocalExecutor
 from autokd.layers import Normalised
@@ -41,6 +48,7 @@ from autokd.spec import (
     SpaceSpec,
     StudySpec,
     TorchvisionSpec,
+    installed_spaces,
 )
 from autokd.store import Store
 from autokd.strategies import OptunaSearch, Problem, RandomSearch, Strategy, SuccessiveHalving
@@ -186,7 +194,7 @@ class Parts:
 
 def _bare_teacher(spec: StudySpec, data: Data) -> nn.Module:
     if spec.teacher.model == "custom":
-        raise AutokdError(
+        raise TeacherError(
             "teacher.model is 'custom', and no teacher was given",
             hint="pass teacher=... to autokd.assemble_study",
         )
@@ -216,9 +224,8 @@ def _device(spec: StudySpec) -> torch.device:
     if wanted == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if wanted == "cuda" and not torch.cuda.is_available():
-        raise AutokdError(
-            "execution.device is 'cuda', and torch sees no GPU", hint="use 'auto' or 'cpu'"
-        )
+        wrong = Mistake("execution.device", "expected a GPU; torch sees none", "use auto or cpu")
+        raise SpecError("the study", [wrong])
     return torch.device(wanted)
 
 
@@ -251,15 +258,10 @@ def load_data(spec: DataSpec, seed: int, device: torch.device) -> Data:
                 **common,
             )
         case CustomDataSpec():
-            raise AutokdError(
+            raise DataError(
                 "data.name is 'custom', and no data was given",
                 hint="pass data=... to autokd.assemble_study",
             )
-
-
-def installed_spaces() -> dict[str, EntryPoint]:
-    """The search spaces of all installed packages, by name, not yet loaded."""
-    return {point.name: point for point in entry_points(group="autokd.search_spaces")}
 
 
 def load_space(spec: SpaceSpec) -> SearchSpace:
@@ -271,13 +273,24 @@ def load_space(spec: SpaceSpec) -> SearchSpace:
     """
     spaces = installed_spaces()
     if spec.name == "custom":
-        raise AutokdError(
-            "space.name is 'custom', and no space was given",
-            hint="pass space=... to autokd.assemble_study",
+        wrong = Mistake(
+            "space.name",
+            "expected an installed space, or an object with 'custom'; got 'custom' alone",
+            "pass space=... to autokd.assemble_study",
         )
+        raise SpecError("the study", [wrong])
     if spec.name not in spaces:
         raise UnknownNameError("search space", spec.name, spaces)
     make: Callable[..., SearchSpace] = spaces[spec.name].load()
+    known = inspect.signature(make).parameters
+    unknown = [
+        Mistake(f"space.{name}", f"{spec.name} has no such option", did_you_mean(name, known))
+        for name in spec.options
+        if name not in known
+    ]
+    takes_any = any(option.kind is option.VAR_KEYWORD for option in known.values())
+    if unknown and not takes_any:
+        raise SpecError("the study", unknown)
     return make(**spec.options)
 
 
@@ -285,8 +298,9 @@ def describe_space(name: str) -> dict[str, Any]:
     """What varies in an installed space, for a task of 32x32 colour images and 10 classes.
 
     Returns:
-        `name`, `summary` (first line of its documentation) and `parameters`: `name`, `range` and
-        `condition` of each.
+        `name`, `summary` (first line of its documentation), `parameters` (`name`, `range` and
+        `condition` of each that has a choice) and `options` (what the study file may set beside the
+        name: `name` and `default` of each).
     """
     space = load_space(SpaceSpec(name=name))
     domain = space.domain(Task((3, 32, 32), 10), parameter_limit=100_000)
@@ -300,6 +314,11 @@ def describe_space(name: str) -> dict[str, Any]:
                 "condition": _condition(domain.conditions.get(parameter)),
             }
             for parameter, distribution in domain.parameters.items()
+            if not distribution.single()
+        ],
+        "options": [
+            {"name": option.name, "default": option.default}
+            for option in inspect.signature(installed_spaces()[name].load()).parameters.values()
         ],
     }
 
@@ -316,7 +335,12 @@ def _range(distribution: BaseDistribution) -> str:
 def _condition(condition: Condition | None) -> str:
     if condition is None:
         return ""
-    return f"{condition.parent} is {', '.join(map(str, condition.values))}"
+    values = condition.values
+    first, last = values[0], values[-1]
+    if isinstance(first, int) and isinstance(last, int) and len(values) > 2:
+        if values == tuple(range(first, last + 1)):
+            return f"{condition.parent} is {first} to {last}"
+    return f"{condition.parent} is {', '.join(map(str, values))}"
 
 
 def distillation_domain(spec: DistillationSpec) -> Domain:

@@ -87,7 +87,7 @@ def _nearest(violations: Sequence[Mapping[str, float]]) -> str:
 
 def _student_seconds(spec: StudySpec, parts: Parts, typical: Architecture) -> float:
     """Training of all trials and of the final stage on one worker, from a few timed steps."""
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         student = parts.space.build(typical, parts.data.task)
     steps = -(-len(parts.data.train) // spec.training.batch_size)
     epoch = steps * _seconds_per_step(student, spec.training.batch_size, parts)

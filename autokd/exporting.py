@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import json
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from autokd.assemble import Given, Parts, load_space
-from autokd.budget import Budget
+import torch
+
+from autokd.assemble import load_data, load_space
+from autokd.budget import Budget, Cost
+from autokd.cost import measure_latency
 from autokd.data import Data
 from autokd.errors import NotFoundError
 from autokd.evaluation import restore_student
@@ -26,6 +29,8 @@ from autokd.space import SearchSpace
 from autokd.spec import SpaceSpec, read_study
 from autokd.store import Store, StudyRecord
 from autokd.trial import Trial, TrialKind, TrialState
+
+_CPU = torch.device("cpu")
 
 
 def export_student(
@@ -49,7 +54,7 @@ def export_student(
         store: holds the study.
         study: its name or number.
         folder: made if missing.
-        trial: number of a search trial; None for the best student.
+        trial: number of a trial; None for the best student.
         limits: with the best student: largest allowed figures, beside the study's own budget.
         formats: of `autokd.export.FORMATS`.
         data: in place of the spec's, for a study with data of its own.
@@ -70,23 +75,26 @@ def export_student(
     else:
         found = store.trial(record.id, trial)
     source = _weights_of(found, trials)
-    parts = Parts.of(read_study(record.spec), Given(data=data, space=space))
-    tested = source.kind is TrialKind.FINAL
+    spec = read_study(record.spec)
+    data = data or load_data(spec.data, spec.seed, _CPU)
     assert source.checkpoint is not None  # _weights_of gives only trials that have one
     student = restore_student(
-        parts.space,
+        space or load_space(spec.space),
         source.architecture,
-        parts.data.task,
-        parts.data.mean,
-        parts.data.std,
+        data.task,
+        data.mean,
+        data.std,
         record.folder / source.checkpoint,
     )
+    # On this machine's CPU, where the student is verified; the teacher's is of the study's device.
+    latency = measure_latency(student.network, data.task, _CPU)
+    cost = dataclasses.replace(source.cost, latency_ms=latency.median_ms)
     written = write_student(
         student,
-        _describe(record, found, source, trials, parts.data),
+        _describe(record, found, source, cost, trials, data),
         folder,
         formats=formats,
-        images=parts.data.test() if tested else parts.data.validation,
+        images=data.validation if source.kind is TrialKind.SEARCH else data.test(),
     )
     _remember(store, record, found, folder, written)
     return written
@@ -126,11 +134,12 @@ def _best(record: StudyRecord, trials: Sequence[Trial], limits: Budget) -> Trial
 
 
 def _weights_of(trial: Trial, trials: Sequence[Trial]) -> Trial:
-    """The trial whose checkpoint to ship: the best final one of the candidate, else itself."""
+    """The trial whose checkpoint to ship: the best retraining of a search trial, else itself."""
     finals = [
         other
         for other in trials
-        if other.kind is TrialKind.FINAL
+        if trial.kind is TrialKind.SEARCH
+        and other.kind is TrialKind.FINAL
         and other.candidate == trial.candidate
         and other.state is TrialState.COMPLETE
         and other.checkpoint is not None
@@ -146,17 +155,22 @@ def _weights_of(trial: Trial, trials: Sequence[Trial]) -> Trial:
 
 
 def _describe(
-    record: StudyRecord, found: Trial, source: Trial, trials: Sequence[Trial], data: Data
+    record: StudyRecord,
+    found: Trial,
+    source: Trial,
+    cost: Cost,
+    trials: Sequence[Trial],
+    data: Data,
 ) -> StudentDescription:
-    tested = source.kind is TrialKind.FINAL
+    tested = source.kind is not TrialKind.SEARCH
     metrics = {"validation_accuracy": source.figures["accuracy"]}
     if tested:
         metrics |= {
             name: source.figures[name] for name in ("test_accuracy", "test_loss", "test_ece")
         }
-        means = next(
-            row for row in final_rows(record, trials) if row["candidate"] == found.candidate
-        )
+        rows = {row["candidate"]: row for row in final_rows(record, trials)}
+        # A longer search may have retrained other candidates since.
+        means = rows.get(found.candidate, {})
         metrics |= {
             f"mean_{name}": means[name]
             for name in ("test_accuracy", "test_accuracy_sd", "baseline_test_accuracy")
@@ -170,7 +184,7 @@ def _describe(
         task=data.task,
         mean=data.mean,
         std=data.std,
-        cost=source.cost,
+        cost=cost,
         metrics=metrics,
         split="test" if tested else "validation",
         recorded_accuracy=source.figures["test_accuracy" if tested else "accuracy"],
@@ -191,5 +205,5 @@ def _remember(
             sha256=file["sha256"],
             size_bytes=file["bytes"],
             trial=found.number,
-            notes={"description": json.dumps(str((folder / DESCRIPTION).resolve()))},
+            notes={"description": str((folder / DESCRIPTION).resolve())},
         )

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autokd.errors import AutokdError
+from autokd.errors import NotFoundError, UnknownNameError
 from autokd.multiobjective import ParetoFront
 from autokd.report import budget_of, final_rows, objectives_of, summarise
 from autokd.store import StudyRecord
@@ -17,6 +17,8 @@ from autokd.trial import Trial, TrialKind
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+_SUFFIXES = (".html", ".png", ".svg")
 
 _TITLES = {
     "accuracy": "validation accuracy",
@@ -42,15 +44,15 @@ def plot_front(record: StudyRecord, trials: Sequence[Trial], path: Path) -> None
             picture and the figures as tables.
 
     Raises:
-        AutokdError: another suffix, or no trial has finished yet.
+        UnknownNameError: another suffix.
+        NotFoundError: no trial has finished yet.
     """
-    if path.suffix not in (".png", ".svg", ".html"):
-        raise AutokdError(
-            f"expected a .png, .svg or .html file to draw into, got {str(path)!r}",
-            hint="for example --plot front.png",
-        )
+    if path.suffix not in _SUFFIXES:
+        raise UnknownNameError("kind of picture", path.suffix, _SUFFIXES)
     if not any(trial.evaluations for trial in trials):
-        raise AutokdError("no trial has finished yet: there is nothing to draw")
+        raise NotFoundError(
+            "no trial has finished yet: there is nothing to draw", hint="let the search go on"
+        )
     figure = _draw(record, trials)
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".html":

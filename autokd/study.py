@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from autokd.budget import Budget, Cost
-from autokd.errors import ConflictError, NotFoundError, NothingFeasibleError
+from autokd.errors import AutokdError, ConflictError, NotFoundError, NothingFeasibleError
 from autokd.executors import (
     Alive,
     EpochDone,
@@ -215,19 +215,38 @@ class Study:
             if self._is_done():
                 return self.front
             self._update(state=StudyState.RUNNING, stop_reason=None)
-            teacher = self.evaluator.prepare(
-                lambda epoch, metrics: self._tell("teacher_epoch", epoch=epoch, metrics=metrics)
-            )
-            self._update(teacher={**(self.record.teacher or {}), **teacher})
-            executor = self._make_executor()
             try:
-                reason = self._search(executor)
-                if reason in _WITH_FINAL_STAGE and self.final is not None:
-                    self._run_final_stage(executor, self.final)
-            finally:
-                executor.close()
+                reason = self._run_stages()
+            except KeyboardInterrupt:
+                # What still ran is taken up from its checkpoints by the next run.
+                self._end(StopReason.USER)
+                raise
+            except AutokdError:
+                self._update(state=StudyState.STOPPED)
+                raise
             self._end(reason)
         return self.front
+
+    def _run_stages(self) -> StopReason:
+        """Teacher, search, final stage; says why the search ended."""
+        try:
+            teacher = self.evaluator.prepare(self._teacher_epoch)
+        except _StopAskedError:
+            return StopReason.USER
+        self._update(teacher={**(self.record.teacher or {}), **teacher})
+        executor = self._make_executor()
+        try:
+            reason = self._search(executor)
+            if reason in _WITH_FINAL_STAGE and self.final is not None:
+                self._run_final_stage(executor, self.final)
+        finally:
+            executor.close()
+        return reason
+
+    def _teacher_epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        self._tell("teacher_epoch", epoch=epoch, metrics=metrics)
+        if self._stop_asked:
+            raise _StopAskedError
 
     # The search
 
@@ -529,6 +548,10 @@ _WITH_FINAL_STAGE = frozenset(
     {StopReason.TRIALS, StopReason.EPOCHS, StopReason.SECONDS, StopReason.SPACE_EXHAUSTED}
 )
 """Ways to end a search that leave something worth retraining in full."""
+
+
+class _StopAskedError(Exception):
+    """Ends the training of the teacher, which goes on after its last whole epoch."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
 import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -17,3 +23,80 @@ def one_torch_thread() -> None:
     torch = sys.modules.get("torch")
     if torch is not None:
         torch.set_num_threads(1)
+
+
+@dataclass(frozen=True)
+class Searched:
+    """What `autokd search tiny.json --json` left behind. Copy the folder before changing it.
+
+    Attributes:
+        folder: holds `tiny.json`, `autokd.db` and `autokd.files/`.
+        stdout: of the command.
+        stderr: likewise.
+        code: its exit code.
+    """
+
+    folder: Path
+    stdout: str
+    stderr: str
+    code: int
+
+    @property
+    def storage(self) -> str:
+        """The database."""
+        return str(self.folder / "autokd.db")
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """The JSON that the command printed."""
+        summary: dict[str, Any] = json.loads(self.stdout)
+        return summary
+
+
+@pytest.fixture(scope="session")
+def tiny_spec() -> dict[str, Any]:
+    """A study of real images and networks that takes seconds."""
+    training = {"batch_size": 32, "warmup_epochs": 0}
+    kd = {
+        "name": "kd",
+        "temperature": {"low": 1, "high": 20, "log": True},
+        "weight": {"low": 0.1, "high": 1.0},
+    }
+    return {
+        "name": "tiny",
+        "data": {"name": "digits", "train_limit": 300},
+        "teacher": {"model": "resnet8", "epochs": 1, "training": training},
+        "space": {
+            "name": "hierarchical_graph",
+            "top_nodes": [3, 3],
+            "middle_nodes": [1, 1],
+            "bottom_nodes": [2, 3],
+        },
+        "distillation": {"losses": [kd]},
+        "budget": {"parameters": "0.2x", "peak_activation_bytes": "0.9x"},
+        "objectives": [
+            {"metric": "accuracy", "direction": "maximize"},
+            {"metric": "parameters", "direction": "minimize"},
+        ],
+        "fidelity": {"min_epochs": 1, "max_epochs": 2, "eta": 2},
+        "training": training,
+        "limits": {"trials": 3},
+        "final": {"top": 1, "epochs": 1, "seeds": 1},
+        "execution": {"workers": 1, "device": "cpu"},
+    }
+
+
+@pytest.fixture(scope="session")
+def searched(tiny_spec: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Searched:
+    """The tiny study, searched once for all tests by the command itself."""
+    folder = tmp_path_factory.mktemp("searched")
+    (folder / "tiny.json").write_text(json.dumps(tiny_spec), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "autokd", "search", "tiny.json", "--json"],
+        cwd=folder,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    return Searched(folder, done.stdout, done.stderr, done.returncode)

@@ -17,9 +17,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     help="Finds small neural networks that do a big one's work.\n\n"
-    "  autokd search studies/digits.yaml      search, train, report\n\n"
-    "  autokd front digits --plot front.png   look at the Pareto front\n\n"
-    "  autokd export digits --best -o out     the best student as a verified ONNX file",
+    "autokd search studies/digits.yaml      search, train, report\n"
+    "autokd front digits --plot front.png   look at the Pareto front\n"
+    "autokd export digits --best -o out     the best student as ONNX, verified",
     epilog="Exit codes: 0 done, 1 unexpected, 2 wrong input, 3 not found, 4 conflict, "
     "6 nothing feasible within the budget, 7 verification failed, 8 operation failed, "
     "130 interrupted.",
@@ -76,13 +76,12 @@ def main() -> None:
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
-    except BrokenPipeError:
-        # The reader (`| head`) has left: not an error, but Python would complain at shutdown.
-        sys.stderr.close()
-        sys.exit(0)
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            message, hint = "the disk is full", "free some space, then run it again"
+        elif error.filename is not None:
+            message, hint = f"{error.filename}: {error.strerror}", "check the path and its rights"
+        else:
             raise
-        full = StorageFullError("the disk is full", hint="free some space, then run it again")
-        fail(full)
-        sys.exit(full.exit_code)
+        fail(StorageFullError(message, hint=hint))
+        sys.exit(StorageFullError.exit_code)

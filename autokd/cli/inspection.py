@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,16 +15,19 @@ from autokd.cli.output import (
     StudyName,
     duration,
     figure,
+    find_study,
+    plural,
     print_json,
     print_summary,
     say,
     table,
+    write,
 )
 
 if TYPE_CHECKING:
     from autokd.store import Store, StudyRecord
 
-TrialNumber = Annotated[int, typer.Argument(min=0, help="Number of the trial.")]
+TrialNumber = Annotated[int, typer.Argument(metavar="N", min=0, help="Number of the trial.")]
 
 
 def _open(storage: str) -> Store:
@@ -48,7 +52,7 @@ def front(
 ) -> None:
     """Show the Pareto front of a study, and the students retrained in full."""
     with _open(storage) as store:
-        record = store.study(study)
+        record = find_study(store, study)
         summary = _summary(store, record)
         if plot is not None:
             from autokd.plot import plot_front
@@ -99,14 +103,14 @@ def list_studies(storage: Storage = DEFAULT_STORAGE, as_json: Json = False) -> N
 def show_study(study: StudyName, storage: Storage = DEFAULT_STORAGE, as_json: Json = False) -> None:
     """Show a study: its spec, its trials and its front."""
     with _open(storage) as store:
-        record = store.study(study)
+        record = find_study(store, study)
         summary = _summary(store, record)
         trials = [_trial_row(store, trial) for trial in store.trials(record.id)]
     if as_json:
         print_json({**summary, "spec": record.spec, "all_trials": trials})
         return
     print_summary(summary)
-    say("")
+    write()
     table(
         ("trial", "kind", "state", "epochs", "accuracy", "parameters", "peak memory"),
         [
@@ -126,19 +130,24 @@ def show_study(study: StudyName, storage: Storage = DEFAULT_STORAGE, as_json: Js
 
 def delete_study(
     study: StudyName,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     storage: Storage = DEFAULT_STORAGE,
+    as_json: Json = False,
 ) -> None:
     """Delete a study with its trials, checkpoints and logs."""
     import shutil
 
     with _open(storage) as store:
-        record = store.study(study)
+        record = find_study(store, study)
         if not yes:
-            typer.confirm(f"Delete {record.name} and its files in {record.folder}?", abort=True)
+            question = f"Delete {record.name} and its files in {record.folder}?"
+            typer.confirm(question, abort=True, err=True)
         folder = store.delete_study(record.id)
         shutil.rmtree(folder, ignore_errors=True)
-    say(f"deleted {record.name}")
+    if as_json:
+        print_json({"study": record.name, "deleted": True})
+    else:
+        say(f"deleted {record.name}")
 
 
 def _trial_row(store: Store, trial: Any) -> dict[str, Any]:
@@ -167,8 +176,10 @@ def show_trial(
     as_json: Json = False,
 ) -> None:
     """Show one trial: its student, figures, rungs and attempts."""
+    from autokd.executors import LOG
+
     with _open(storage) as store:
-        record = store.study(study)
+        record = find_study(store, study)
         found = store.trial(record.id, trial)
         row = {
             **_trial_row(store, found),
@@ -180,7 +191,7 @@ def show_trial(
                 {
                     "n": attempt.n,
                     "state": attempt.state.value,
-                    "folder": str(record.folder / attempt.folder),
+                    "log": str(record.folder / attempt.folder / LOG),
                 }
                 for attempt in store.attempts(record.id, trial)
             ],
@@ -188,40 +199,60 @@ def show_trial(
     if as_json:
         print_json(row)
         return
-    say(f"trial {trial} of {record.name}: {row['state']} after {row['epochs']} epochs")
+    write(
+        f"trial {trial} of {record.name} ({row['kind']}): {row['state']} "
+        f"after {plural(row['epochs'], 'epoch')}"
+    )
+    if row["failure"]:
+        write(f"failed ({row['failure']['class']}): {row['failure']['message']}")
+    write()
     table(
         ("figure", "value"),
         [(name, figure(name, value)) for name, value in row["figures"].items()],
     )
-    say("")
+    write()
     choices = {**row["choices"], **row["distillation"]}
     table(("name", "choice"), [(name, str(value)) for name, value in choices.items()])
-    if row["failure"]:
-        say(f"\nfailed ({row['failure']['class']}): {row['failure']['message']}")
+    write()
+    table(
+        ("attempt", "state", "log"),
+        [(str(each["n"]), each["state"], each["log"]) for each in row["attempts"]],
+    )
 
 
 def show_logs(
     study: StudyName,
     trial: TrialNumber,
     storage: Storage = DEFAULT_STORAGE,
+    as_json: Json = False,
 ) -> None:
     """Print the logs of a trial's attempts, oldest first."""
     from autokd.executors import LOG
 
     with _open(storage) as store:
-        record = store.study(study)
-        for attempt in store.attempts(record.id, trial):
-            path = record.folder / attempt.folder / LOG
-            say(f"--- attempt {attempt.n}: {attempt.state.value} ({path})")
-            if path.exists():
-                typer.echo(path.read_text(errors="replace"), nl=False)
+        record = find_study(store, study)
+        number = store.trial(record.id, trial).number
+        attempts = store.attempts(record.id, number)
+    rows = []
+    for attempt in attempts:
+        path = record.folder / attempt.folder / LOG
+        text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+        rows.append({"n": attempt.n, "state": attempt.state.value, "log": str(path), "text": text})
+    if as_json:
+        print_json(rows)
+        return
+    for row in rows:
+        say(f"--- attempt {row['n']}: {row['state']} ({row['log']})")
+        typer.echo(row["text"], nl=False)
+    if not rows:
+        say(f"trial {trial} has not been attempted")
 
 
 def list_spaces(as_json: Json = False) -> None:
     """List the installed search spaces."""
-    from autokd.assemble import installed_spaces
+    from autokd.spec import installed_spaces
 
-    names = sorted(installed_spaces())
+    names = list(installed_spaces())
     if as_json:
         print_json(names)
     else:
@@ -229,7 +260,7 @@ def list_spaces(as_json: Json = False) -> None:
 
 
 def show_space(
-    space: Annotated[str, typer.Argument(help="Name of the search space.")],
+    space: Annotated[str, typer.Argument(metavar="SPACE", help="Name of the search space.")],
     as_json: Json = False,
 ) -> None:
     """Show what varies in a search space, with its ranges and conditions."""
@@ -239,23 +270,33 @@ def show_space(
     if as_json:
         print_json(description)
         return
-    say(description["summary"] + "\n")
+    write(description["summary"] + "\n")
     table(
-        ("name", "range", "only when"),
+        ("name", "range", "when"),
         [(row["name"], row["range"], row["condition"]) for row in description["parameters"]],
+        title="What varies (the defaults)",
+    )
+    write()
+    table(
+        ("option", "default"),
+        [(row["name"], json.dumps(row["default"], default=str)) for row in description["options"]],
+        title=f"Options, beside `name: {space}` in the study file",
     )
 
 
-def show_schema() -> None:
-    """Print the JSON Schema of the study file, for editors and forms."""
+def show_schema(as_json: Json = False) -> None:
+    """Print the JSON Schema of the study file, for editors and forms; it is always JSON."""
     from autokd.spec import study_schema
 
     print_json(study_schema())
 
 
-def upgrade_database(storage: Storage = DEFAULT_STORAGE) -> None:
+def upgrade_database(storage: Storage = DEFAULT_STORAGE, as_json: Json = False) -> None:
     """Bring a database of an older autokd up to this version."""
     from autokd.store import Store
 
     Store.upgrade(storage)
-    say(f"{storage} is up to date")
+    if as_json:
+        print_json({"storage": storage, "state": "up to date"})
+    else:
+        say(f"{storage} is up to date")

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
+from rich.text import Text
 
-from autokd.errors import AutokdError
+from autokd.errors import AutokdError, NotFoundError
+
+if TYPE_CHECKING:
+    from autokd.store import Store, StudyRecord
 
 Json = Annotated[bool, typer.Option("--json", help="Data as JSON on stdout.")]
 Storage = Annotated[
@@ -21,9 +26,24 @@ Storage = Annotated[
         help="Database: a path, or an SQLAlchemy URL. Files lie beside it.",
     ),
 ]
-StudyName = Annotated[str, typer.Argument(help="Name or number of the study.")]
+StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="Name or number of the study.")]
 
 DEFAULT_STORAGE = "autokd.db"
+
+_TEXT_COLUMNS = frozenset(
+    "choice created default figure kind log name option range reason state study verified when".split()
+)
+"""Columns that stand to the left; numbers stand to the right."""
+
+
+def find_study(store: Store, name_or_number: str) -> StudyRecord:
+    """The study that a person means: by name, else by number. Raises NotFoundError."""
+    try:
+        return store.study(name_or_number)
+    except NotFoundError:
+        if not name_or_number.isdecimal():
+            raise
+        return store.study(int(name_or_number))
 
 
 def stdout() -> Console:
@@ -43,8 +63,9 @@ def print_json(data: Any) -> None:
 
 
 def say(message: str) -> None:
-    """A message for people."""
-    stderr().print(message, highlight=False)
+    """A message for people; wrapped on a terminal, left as it is in a log."""
+    console = stderr()
+    console.print(message, highlight=False, markup=False, soft_wrap=not console.is_terminal)
 
 
 def fail(error: AutokdError) -> None:
@@ -56,14 +77,24 @@ def fail(error: AutokdError) -> None:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str = "") -> None:
-    """A table on stdout; numbers to the right."""
-    drawn = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
+    """A table on stdout. No cell is ever cut: a wide table runs over the edge of the terminal."""
+    drawn = Table(box=None, pad_edge=False)
     for column in columns:
-        numeric = column not in ("study", "state", "space", "name", "figure", "budget", "reason")
-        drawn.add_column(column, justify="right" if numeric else "left", no_wrap=True)
+        justify: Literal["left", "right"] = "left" if column in _TEXT_COLUMNS else "right"
+        drawn.add_column(column, justify=justify, no_wrap=True)
     for row in rows:
-        drawn.add_row(*(_escape(cell) for cell in row))
-    stdout().print(drawn)
+        drawn.add_row(*map(Text, row))
+    console = stdout()
+    natural = Measurement.get(console, console.options.update(max_width=10_000), drawn).maximum
+    console.width = max(console.width, natural)
+    if title:
+        console.print(Text(title, style="italic"))
+    console.print(drawn)
+
+
+def write(message: str = "") -> None:
+    """A line of data for people, on stdout."""
+    stdout().print(message, highlight=False, markup=False)
 
 
 def figure(name: str, value: float | None) -> str:
@@ -76,6 +107,8 @@ def figure(name: str, value: float | None) -> str:
         return f"{100 * value:.2f} %"
     if name.endswith("_bytes"):
         return f"{value / 1024:.1f} KiB" if value < 2**20 else f"{value / 2**20:.1f} MiB"
+    if name == "parameters" and value < 10**7:
+        return f"{int(value):,}"
     if name in ("parameters", "macs"):
         return scaled(value)
     return f"{value:.3g}"
@@ -85,8 +118,13 @@ def scaled(value: float) -> str:
     """A count with a decimal unit: 27.1k, 1.50M."""
     for factor, unit in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
         if value >= factor:
-            return f"{value / factor:.3g}{unit}"
+            return f"{value / factor:#.3g}".rstrip(".") + unit
     return f"{value:.0f}"
+
+
+def plural(number: int, noun: str) -> str:
+    """1 epoch, 2 epochs."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def duration(seconds: float) -> str:
@@ -115,33 +153,55 @@ def print_summary(summary: Mapping[str, Any]) -> None:
         f"{duration(summary['seconds'])}",
         highlight=False,
     )
-    cost = ("parameters", "peak_activation_bytes", "macs")
-    rows = [
-        ("teacher", "", figure("accuracy", teacher.get("accuracy")))
-        + tuple(figure(name, teacher.get(name)) for name in cost)
+    write()
+    names = _columns(summary)
+    budget = summary["budget"]
+    rows = [("teacher", "", *(figure(name, teacher.get(name)) for name in names))]
+    if budget:
+        limits = (f"≤ {figure(name, budget[name])}" if name in budget else "" for name in names)
+        rows.append(("budget", "", *limits))
+    rows += [
+        (str(row["trial"]), str(row["epochs"]), *(figure(name, row.get(name)) for name in names))
+        for row in summary["front"]
     ]
-    for row in summary["front"]:
-        figures = tuple(figure(name, row.get(name)) for name in ("accuracy", *cost))
-        rows.append((str(row["trial"]), str(row["epochs"]), *figures))
-    stdout().print()
     table(
-        ("trial", "epochs", "accuracy", "parameters", "peak memory", "MACs"),
+        ("trial", "epochs", *(_HEADINGS.get(name, name) for name in names)),
         rows,
         title="Pareto front (validation split)",
     )
+    if not summary["front"]:
+        say("no student has finished yet")
     if summary["final"]:
-        stdout().print()
+        write()
         _print_final(summary["final"], teacher)
 
 
+_HEADINGS = {
+    "weight_bytes": "weights",
+    "peak_activation_bytes": "peak memory",
+    "macs": "MACs",
+    "latency_ms": "latency/ms",
+}
+
+
+def _columns(summary: Mapping[str, Any]) -> list[str]:
+    """The figures that a front is shown with: some always, and all that the study asks about."""
+    asked = [axis["metric"] for axis in summary["objectives"]] + list(summary["budget"])
+    quality = ["accuracy"] + ["loss"] * ("loss" in asked)
+    always = [*quality, "parameters", "peak_activation_bytes", "macs"]
+    return list(dict.fromkeys(always + asked))
+
+
 def _print_final(final: Sequence[Mapping[str, Any]], teacher: Mapping[str, Any]) -> None:
-    rows = [("teacher", *map(_with_sd, [teacher] * 2, ("accuracy", "test_accuracy")), *[""] * 4)]
+    scores = (figure(name, teacher.get(name)) for name in ("accuracy", "test_accuracy"))
+    rows = [("teacher", *scores, *[""] * 4)]
     rows += [
         (
             str(row["trial"]),
-            _with_sd(row, "validation_accuracy"),
-            _with_sd(row, "test_accuracy"),
-            _with_sd(row, "baseline_test_accuracy"),
+            *(
+                _with_sd(row, name)
+                for name in ("validation_accuracy", "test_accuracy", "baseline_test_accuracy")
+            ),
             share_of(row["parameters"], teacher.get("parameters")),
             share_of(row["peak_activation_bytes"], teacher.get("peak_activation_bytes")),
             str(row["seeds"]),
@@ -156,10 +216,10 @@ def _print_final(final: Sequence[Mapping[str, Any]], teacher: Mapping[str, Any])
 
 
 def _with_sd(row: Mapping[str, Any], name: str) -> str:
-    if row.get(name) is None:
-        return "-"
-    spread = row.get(f"{name}_sd")
-    return f"{100 * row[name]:.2f}" + (f" ± {100 * spread:.2f} %" if spread is not None else " %")
+    """A mean with its spread, if there is more than one seed to speak of a spread."""
+    if row.get(name) is None or row["seeds"] < 2:
+        return figure(name, row.get(name))
+    return f"{100 * row[name]:.2f} ± {100 * row[f'{name}_sd']:.2f} %"
 
 
 def _escape(text: str) -> str:

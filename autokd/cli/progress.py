@@ -12,14 +12,17 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
-from autokd.cli.output import duration, figure, stderr
+from autokd.cli.output import duration, figure, plural, stderr
 from autokd.report import count
 from autokd.study import Happening, Observer, Study
 from autokd.trial import Trial, TrialKind
 
 if TYPE_CHECKING:
     from autokd.spec import StudySpec
+
+_FINAL_STAGE = "final stage, the best of the front in full"
 
 _RATE_WINDOW = 60
 """Epochs over which the rate is measured."""
@@ -33,7 +36,7 @@ def progress_display(spec: StudySpec, *, quiet: bool) -> Iterator[Observer]:
         yield lambda study, happening: None
     elif console.is_terminal:
         panel = _Panel(spec)
-        with Live(console=console, refresh_per_second=4, get_renderable=panel.draw):
+        with Live(console=console, refresh_per_second=4, get_renderable=panel.draw, transient=True):
             yield panel.observe
     else:
         yield _Lines(console, spec).observe
@@ -54,13 +57,13 @@ class _Panel:
         self.study = study
         trial = happening.trial
         if happening.kind == "teacher_epoch":
-            self.stage = f"teacher, epoch {happening.epoch} of {self.spec.teacher.epochs}"
+            self.stage = f"training the teacher, epoch {_teacher_epoch(happening, self.spec)}"
         elif happening.kind == "final":
-            self.stage = "final: the best of the front in full"
+            self.stage = _FINAL_STAGE
         elif trial is not None and happening.kind in ("started", "epoch"):
             self.stage = "search" if trial.kind is TrialKind.SEARCH else self.stage
-            done = f"epoch {happening.epoch}/{trial.epochs}"
-            self.running[trial.number] = f"{trial.kind.value} {trial.number}  {done}"
+            done = f", epoch {happening.epoch} of {trial.epochs}" if happening.epoch else ""
+            self.running[trial.number] = _title(study, trial) + done
             if happening.kind == "epoch":
                 self.finished.append(time.monotonic())
         elif trial is not None:
@@ -69,14 +72,17 @@ class _Panel:
     def draw(self) -> Table:
         """The table as it stands."""
         grid = Table.grid(padding=(0, 2))
-        grid.add_row("[bold]study", f"{self.spec.name}: {self.stage}")
+        grid.add_row("[bold]study", Text(f"{self.spec.name}: {self.stage}"))
         if self.study is not None:
             grid.add_row("trials", _counts(self.study, self.spec))
+            if self.stage == _FINAL_STAGE:
+                grid.add_row("final", _retrained(self.study))
             grid.add_row("best so far", _best(self.study))
             grid.add_row("speed", f"{self._rate():.1f} epochs/s")
             grid.add_row("time", _time(self.study, self.spec))
-        for line in self.running.values():
-            grid.add_row("", line)
+        # A copy: the search goes on while this thread draws.
+        for place, line in enumerate(list(self.running.values())):
+            grid.add_row("now" if place == 0 else "", line)
         return grid
 
     def _rate(self) -> float:
@@ -98,27 +104,49 @@ class _Lines:
         if happening.kind == "teacher_epoch":
             every = max(1, self.spec.teacher.epochs // 5)
             if happening.epoch % every == 0:
-                accuracy = figure("accuracy", (happening.metrics or {}).get("accuracy"))
-                self._say(f"teacher: epoch {happening.epoch}, validation {accuracy}")
+                loss = (happening.metrics or {}).get("loss", float("nan"))
+                epoch = _teacher_epoch(happening, self.spec)
+                self._say(f"teacher: epoch {epoch}, training loss {loss:.3f}")
         elif happening.kind == "final":
-            self._say("final stage: retraining the best of the front in full")
+            self._say(_FINAL_STAGE)
         elif trial is not None and happening.kind in ("finished", "failed"):
-            self._say(
-                f"{trial.kind.value} {trial.number}: {_outcome(trial)}  "
-                f"[{_counts(study, self.spec)}; best {_best(study)}; {_time(study, self.spec)}]"
-            )
+            state = [_counts(study, self.spec), f"best {_best(study)}", _time(study, self.spec)]
+            if trial.kind is not TrialKind.SEARCH:
+                state = [_retrained(study)]
+            self._say(f"{_title(study, trial)}: {_outcome(trial)}  [{'; '.join(state)}]")
 
     def _say(self, text: str) -> None:
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def _teacher_epoch(happening: Happening, spec: StudySpec) -> str:
+    return f"{happening.epoch} of {spec.teacher.epochs}"
+
+
+def _title(study: Study, trial: Trial) -> str:
+    """What a trial is, by the number of the search trial that found its student."""
+    if trial.kind is TrialKind.SEARCH:
+        return f"trial {trial.number}"
+    found = next(
+        other.number
+        for other in study.trials
+        if other.kind is TrialKind.SEARCH and other.candidate == trial.candidate
+    )
+    taught = "with teacher" if trial.kind is TrialKind.FINAL else "without teacher"
+    return f"final {found}, seed {trial.repeat}, {taught}"
 
 
 def _outcome(trial: Trial) -> str:
     if trial.failure is not None:
         return f"failed ({trial.failure.failure_class.value}): {trial.failure.message}"
     figures = trial.figures
-    epochs = trial.evaluations[-1].epochs if trial.evaluations else 0
+    epochs = plural(trial.evaluations[-1].epochs if trial.evaluations else 0, "epoch")
+    if trial.kind is not TrialKind.SEARCH and "test_accuracy" in figures:
+        return (
+            f"{trial.state.value} at {epochs}, test {figure('accuracy', figures['test_accuracy'])}"
+        )
     return (
-        f"{trial.state.value} at {epochs} epochs, "
+        f"{trial.state.value} at {epochs}, "
         f"{figure('accuracy', figures.get('accuracy'))}, "
         f"{figure('parameters', figures['parameters'])} parameters"
     )
@@ -128,6 +156,12 @@ def _counts(study: Study, spec: StudySpec) -> str:
     counts = count(study.trials)
     failed = f", {counts['failed']} failed" if counts["failed"] else ""
     return f"{counts['total']}/{spec.limits.trials} trials, {counts['complete']} complete{failed}"
+
+
+def _retrained(study: Study) -> str:
+    retrainings = [trial for trial in study.trials if trial.kind is not TrialKind.SEARCH]
+    done = sum(trial.state.is_finished() for trial in retrainings)
+    return f"{done}/{len(retrainings)} retrainings"
 
 
 def _best(study: Study) -> str:
@@ -142,11 +176,11 @@ def _best(study: Study) -> str:
 def _time(study: Study, spec: StudySpec) -> str:
     spent = study.seconds
     left = _seconds_left(study, spec)
-    return duration(spent) + (f", about {duration(left)} left" if left is not None else "")
+    return duration(spent) + (f", about {duration(left)} left" if left else "")
 
 
 def _seconds_left(study: Study, spec: StudySpec) -> float | None:
-    """By the share of trials begun; never more than the limit in seconds leaves."""
+    """Of the search, by the share of trials begun; at most what the limit in seconds leaves."""
     begun = count(study.trials)["total"]
     if not begun:
         return None

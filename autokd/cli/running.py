@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,18 +18,20 @@ from autokd.cli.output import (
     StudyName,
     duration,
     figure,
+    find_study,
+    plural,
     print_json,
     print_summary,
     say,
     table,
+    write,
 )
-from autokd.errors import AutokdError
 
 if TYPE_CHECKING:
     from autokd.spec import StudySpec
     from autokd.study import Study
 
-SpecFile = Annotated[Path, typer.Argument(help="The study file, YAML or JSON.")]
+SpecFile = Annotated[Path, typer.Argument(metavar="FILE", help="The study file, YAML or JSON.")]
 
 
 def search(
@@ -48,8 +51,9 @@ def search(
 ) -> None:
     """Search for students, train them under the teacher's guidance, report the front.
 
-    The same file again continues where the study was: after a crash, after Ctrl-C, or with
-    larger limits. Ctrl-C once stops after the running epochs; twice, at once.
+    The same file again continues where the study was: after a crash,
+    after Ctrl-C, or with larger limits. Ctrl-C once stops after the
+    running epochs; twice, at once. Nothing is lost.
     """
     from autokd.assemble import assemble_study
     from autokd.cli.progress import progress_display
@@ -59,16 +63,33 @@ def search(
     spec = _with_overrides(read_study(spec_file), trials, seconds, workers)
     with progress_display(spec, quiet=quiet) as observe:
         study = assemble_study(spec, storage=storage, observe=observe)
-        with study.store, _stopping_on_interrupt(study):
+        with study.store, _stopping_when_interrupted(study):
+            before = len(study.trials)
             study.run()
             summary = summarise(study.record, study.trials)
     if as_json:
         print_json(summary)
     else:
         print_summary(summary)
-        say(f"\nnext: autokd front {spec.name} --plot front.png")
-        say(f"      autokd export {spec.name} --best -o {spec.name}-student")
+    _say_what_next(summary, storage, found_nothing_to_do=len(study.trials) == before > 0)
     _exit_as_ended(summary)
+
+
+def _say_what_next(summary: Mapping[str, Any], storage: str, *, found_nothing_to_do: bool) -> None:
+    name, state = summary["study"], summary["state"]
+    where = "" if storage == DEFAULT_STORAGE else f" --storage {shlex.quote(storage)}"
+    say("")
+    if summary["stop_reason"] == "failures":
+        failed = summary["trials"]["failed"]
+        say(f"{plural(failed, 'trial')} failed, more than limits.failures bears")
+        say(f"why: autokd study show {name}{where}, then autokd trial logs {name} N{where}")
+    elif state == "stopped":
+        say("stopped; run the same command again to go on")
+    elif found_nothing_to_do:
+        say("nothing was left to do; raise a limit to go on, for example --trials N")
+    if summary["front"] and state == "completed":
+        say(f"next: autokd front {name} --plot front.png{where}")
+        say(f"      autokd export {name} --best -o {name}-student{where}")
 
 
 def _with_overrides(
@@ -86,26 +107,30 @@ def _with_overrides(
 
 
 @contextmanager
-def _stopping_on_interrupt(study: Study) -> Iterator[None]:
-    """The first Ctrl-C asks the study to stop, the second ends it where it stands."""
+def _stopping_when_interrupted(study: Study) -> Iterator[None]:
+    """The first Ctrl-C (or SIGTERM) asks the study to stop, the second ends it where it stands."""
 
-    def interrupted(number: int, frame: Any) -> None:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    def ask(number: int, frame: Any) -> None:
+        for each in _INTERRUPTS:
+            signal.signal(each, signal.default_int_handler)
         say("stopping after the running epochs; Ctrl-C again stops at once (nothing is lost)")
         study.stop()
 
-    before = signal.signal(signal.SIGINT, interrupted)
+    before = {each: signal.signal(each, ask) for each in _INTERRUPTS}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
-def _exit_as_ended(summary: dict[str, Any]) -> None:
+_INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
+
+
+def _exit_as_ended(summary: Mapping[str, Any]) -> None:
     if summary["stop_reason"] == "user":
         raise typer.Exit(130)
     if summary["stop_reason"] == "failures":
-        say("too many trials failed: `autokd trial logs` shows why")
         raise typer.Exit(8)
 
 
@@ -135,15 +160,19 @@ def _print_check(result: dict[str, Any]) -> None:
         + (figure(name, result["budget"].get(name)),)
         for name in names
     ]
-    table(("figure", *columns, "budget "), rows)
-    say(
-        f"\nfeasible: {100 * result['feasible_share']:.0f} % of {result['samples']} sampled "
-        f"architectures; estimated time: {duration(result['estimated_seconds'])} "
-        f"with {result['workers']} workers, the teacher's {duration(result['teacher_seconds'])} "
-        "included"
+    table(("figure", *columns, "budget"), rows)
+    write()
+    write(
+        f"feasible: {100 * result['feasible_share']:.0f} % of {result['samples']} sampled "
+        "architectures"
     )
     if not result["feasible_share"]:
-        say(f"nothing sampled fits the budget; {result['nearest']}")
+        write(f"nothing sampled fits the budget; {result['nearest']}")
+    write(
+        f"estimated time: {duration(result['estimated_seconds'])} with "
+        f"{plural(result['workers'], 'worker')}, of which the teacher's training "
+        f"{duration(result['teacher_seconds'])}"
+    )
 
 
 def export(
@@ -170,10 +199,12 @@ def export(
 
     if best == (trial is not None):
         raise typer.BadParameter("expected either --best or --trial N")
+    if not best and (max_parameters or max_memory):
+        raise typer.BadParameter("--max-parameters and --max-memory go with --best only")
     with Store.open(storage, create=False) as store:
         result = export_student(
             store,
-            study,
+            find_study(store, study).name,
             out,
             trial=trial,
             limits=_export_limits(max_parameters, max_memory),
@@ -202,6 +233,6 @@ def _export_limits(max_parameters: str | None, max_memory: str | None) -> dict[s
         except ValueError as error:
             raise typer.BadParameter(str(error)) from error
         if quantity.relative:
-            raise AutokdError(f"expected an absolute size, got {text!r}", hint="for example 20k")
+            raise typer.BadParameter(f"expected an absolute size like 20k or 64KiB, got {text!r}")
         result[name] = quantity.amount
     return result

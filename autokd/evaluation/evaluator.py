@@ -87,7 +87,7 @@ class StudyEvaluator:
         cost = measure_cost(network, self._data.task)
         if not self._latency:
             return cost
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(devices=[]):
             real = self._space.build(architecture, self._data.task)
         latency = measure_latency(real, self._data.task, self._device)
         return replace(cost, latency_ms=latency.median_ms)

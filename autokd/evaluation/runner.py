@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_SECONDS_PER_CHECKPOINT = 15.0
+_SECONDS_PER_CHECKPOINT = 2.0
+"""Epochs that are shorter share a checkpoint, which takes some milliseconds to write."""
 
 
 class StudentRunner:
@@ -74,9 +75,10 @@ class StudentRunner:
     ) -> Evaluation:
         """Trains the attempt's student until `attempt.epochs` and scores it.
 
-        Leaves `checkpoint.pt` in the attempt's folder: at the end, when it is stopped, and every 15
-        seconds or so before that. An unusable checkpoint to continue from costs time, not the
-        trial: training then starts afresh, which gives the same result.
+        Leaves `checkpoint.pt` in the attempt's folder: at the end, when it is stopped, and after
+        every epoch of two seconds or more (shorter ones share one). An unusable checkpoint to
+        continue from costs time, not the trial: training then starts afresh, which gives the same
+        result.
 
         Args:
             attempt: what to train.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import warnings
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from autokd.data import ImageSet
@@ -37,33 +38,32 @@ class Format:
 
     Attributes:
         file: name of the file in the student's folder.
-        write: writes a student (on the CPU, in eval mode) for images of the example's shape.
+        dump: a student (on the CPU, in eval mode), for images of the example's shape, as bytes.
         open: the file as a function, to compare with the student; None for plain weights.
     """
 
     file: str
-    write: Callable[[nn.Module, Tensor, Path], None]
+    dump: Callable[[nn.Module, Tensor], bytes]
     open: Callable[[Path], Predict] | None
 
 
-def _write_safetensors(student: nn.Module, example: Tensor, path: Path) -> None:
-    save_file({name: t.contiguous() for name, t in student.state_dict().items()}, path)
+def _dump_safetensors(student: nn.Module, example: Tensor) -> bytes:
+    return save({name: tensor.contiguous() for name, tensor in student.state_dict().items()})
 
 
-def _write_onnx(student: nn.Module, example: Tensor, path: Path) -> None:
-    batch = torch.export.Dim("batch", min=1)
+def _dump_onnx(student: nn.Module, example: Tensor) -> bytes:
     with _quiet_exporter():
-        torch.onnx.export(
+        program = torch.onnx.export(
             student,
             (example,),
-            path,
             input_names=["images"],
             output_names=["logits"],
-            dynamic_shapes=({0: batch},),
+            dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
             dynamo=True,
-            external_data=False,
             verbose=False,
         )
+    assert program is not None  # it is None for the old exporter only
+    return program.model_proto.SerializeToString()
 
 
 def _open_onnx(path: Path) -> Predict:
@@ -78,11 +78,12 @@ def _open_onnx(path: Path) -> Predict:
     return predict
 
 
-def _write_pt2(student: nn.Module, example: Tensor, path: Path) -> None:
-    batch = torch.export.Dim("batch", min=1)
+def _dump_pt2(student: nn.Module, example: Tensor) -> bytes:
+    buffer = io.BytesIO()
     with _quiet_exporter():
-        program = torch.export.export(student, (example,), dynamic_shapes=({0: batch},))
-        torch.export.save(program, path)
+        shapes = ({0: torch.export.Dim("batch", min=1)},)
+        torch.export.save(torch.export.export(student, (example,), dynamic_shapes=shapes), buffer)
+    return buffer.getvalue()
 
 
 def _open_pt2(path: Path) -> Predict:
@@ -92,9 +93,9 @@ def _open_pt2(path: Path) -> Predict:
 
 
 FORMATS = {
-    "onnx": Format("student.onnx", _write_onnx, _open_onnx),
-    "safetensors": Format("student.safetensors", _write_safetensors, None),
-    "pt2": Format("student.pt2", _write_pt2, _open_pt2),
+    "onnx": Format("student.onnx", _dump_onnx, _open_onnx),
+    "safetensors": Format("student.safetensors", _dump_safetensors, None),
+    "pt2": Format("student.pt2", _dump_pt2, _open_pt2),
 }
 """What `--format` may name."""
 
@@ -113,8 +114,7 @@ def verify(name: str, predict: Predict, student: nn.Module, images: ImageSet) ->
         `accuracy` (share in [0, 1] that the file gets right), `largest_difference` (of a logit).
 
     Raises:
-        VerificationError: a logit differs by more than the tolerance, or a prediction differs
-            that is not a tie within it.
+        VerificationError: a logit differs by more than the tolerance.
     """
     largest = 0.0
     for size in _BATCH_SIZES:

@@ -64,7 +64,7 @@ def read_student(folder: Path, space: SearchSpace) -> Normalised:
         description["task"]["metric"],
     )
     # The weights are read next: what the initialisation draws must not touch the caller's stream.
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         network = space.build(Architecture.from_json(description["architecture"]), task)
     student = Normalised(network, **description["normalisation"])
     try:

@@ -6,7 +6,6 @@ import hashlib
 import importlib.metadata
 import json
 import platform
-import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -76,7 +75,7 @@ def write_student(
     Args:
         student: takes pixels in [0, 1]; is moved to the CPU and put into eval mode.
         description: goes into `student.json` and the model card.
-        folder: made if missing; files of the same names are replaced.
+        folder: made if missing; an older student in it is replaced, other files stay.
         formats: names in `FORMATS`; the weights (`safetensors`) are always written.
         images: the split to score on.
 
@@ -93,19 +92,33 @@ def write_student(
     student = student.cpu().eval()
     # Two samples: an exporter that sees a batch of one may take it for a constant.
     example = torch.zeros(2, *description.task.input_shape)
+    made = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as workplace:
-        partial = Path(workplace)
-        files = [
-            _write_one(name, student, example, partial, description, images)
-            for name in dict.fromkeys([*formats, "safetensors"])
-        ]
-        written = _describe(description, files)
-        (partial / DESCRIPTION).write_text(json.dumps(written, indent=2) + "\n", encoding="utf-8")
-        (partial / CARD).write_text(model_card(written), encoding="utf-8")
-        for path in partial.iterdir():
-            shutil.move(path, folder / path.name)
+    try:
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as workplace:
+            partial = Path(workplace)
+            files = [
+                _write_one(name, student, example, partial, description, images)
+                for name in dict.fromkeys([*formats, "safetensors"])
+            ]
+            written = _describe(description, files)
+            text = json.dumps(written, indent=2) + "\n"
+            (partial / DESCRIPTION).write_text(text, encoding="utf-8")
+            (partial / CARD).write_text(model_card(written), encoding="utf-8")
+            _replace(folder, partial)
+    finally:
+        if made and not any(folder.iterdir()):
+            folder.rmdir()
     return written
+
+
+def _replace(folder: Path, partial: Path) -> None:
+    """Moves the new files into the folder; those that are of an older student only go."""
+    new = {path.name for path in partial.iterdir()}
+    for name in new:
+        (partial / name).replace(folder / name)
+    for name in {kind.file for kind in FORMATS.values()} - new:
+        (folder / name).unlink(missing_ok=True)
 
 
 def _write_one(
@@ -118,15 +131,16 @@ def _write_one(
 ) -> dict[str, Any]:
     kind = FORMATS[name]
     path = folder / kind.file
-    kind.write(student, example, path)
+    content = kind.dump(student, example)
+    path.write_bytes(content)
     figures: dict[str, float] = {}
     if kind.open is not None:
         figures = verify(kind.file, kind.open(path), student, images)
         _check_score(kind.file, figures["accuracy"], description, len(images))
     return {
         "name": kind.file,
-        "bytes": path.stat().st_size,
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "bytes": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
         "verified": (
             f"{description.split} accuracy {100 * figures['accuracy']:.2f} %" if figures else None
         ),

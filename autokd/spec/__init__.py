@@ -31,7 +31,7 @@ from autokd.spec.models import (
     TorchvisionSpec,
     TrainingSpec,
 )
-from autokd.spec.names import SEARCH_SPACE_GROUP, TORCHVISION_SETS
+from autokd.spec.names import SEARCH_SPACE_GROUP, TORCHVISION_SETS, installed_spaces
 from autokd.spec.quantity import Quantity
 from autokd.spec.reading import read_study, study_schema
 
@@ -66,6 +66,7 @@ __all__ = [
     "TeacherSpec",
     "TorchvisionSpec",
     "TrainingSpec",
+    "installed_spaces",
     "read_study",
     "study_schema",
 ]

@@ -36,6 +36,7 @@ _BOUNDS = {
     "less_than": ("lt", "<"),
     "less_than_equal": ("le", "<="),
 }
+_MISSING = "expected a value; got nothing"
 _LONGEST_ECHO = 60
 
 
@@ -95,9 +96,6 @@ def got(value: Any) -> str:
         return "nothing (null)"
     text = repr(value) if isinstance(value, str) else json.dumps(value, default=repr)
     return text if len(text) <= _LONGEST_ECHO else f"{text[: _LONGEST_ECHO - 1]}…"
-
-
-_MISSING = "expected a value; got nothing"
 
 
 def _mistake(path: Path, details: ErrorDetails, data: Any) -> Mistake:

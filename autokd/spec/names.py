@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 
 from autokd.errors import did_you_mean
 
@@ -86,8 +86,12 @@ def check_teacher(name: str) -> str:
     return name
 
 
+def installed_spaces() -> dict[str, EntryPoint]:
+    """The search spaces of all installed packages by name, sorted; none of them is imported."""
+    points = {point.name: point for point in entry_points(group=SEARCH_SPACE_GROUP)}
+    return dict(sorted(points.items()))
+
+
 def search_space_names() -> tuple[str, ...]:
-    """Names of the installed search spaces, and `custom`, sorted; none is imported."""
-    return tuple(
-        sorted({CUSTOM} | {point.name for point in entry_points(group=SEARCH_SPACE_GROUP)})
-    )
+    """Everything that `space.name` may be."""
+    return (CUSTOM, *installed_spaces())

@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from autokd.budget import COST_METRICS
+from autokd.errors import SpecError
 from autokd.spec import (
     BudgetSpec,
     DistillationSpec,
@@ -119,3 +120,9 @@ def test_a_budget_counts_by_its_amounts_however_they_are_written(study: dict[str
         for amount in ("20k", 20_000, "20000.0")
     ]
     assert identities[0] == identities[1] == identities[2]
+
+
+def test_the_final_stage_is_long_enough_to_warm_up(study: dict[str, Any]) -> None:
+    study |= {"training": {"warmup_epochs": 5}, "final": {"epochs": 4}}
+    with pytest.raises(SpecError, match=r"final: expected warmup_epochs of at most final.epochs"):
+        read_study(study)

@@ -35,7 +35,7 @@ _FULL: dict[str, Any] = {
         {"metric": "accuracy", "direction": "maximize"},
         {"metric": "macs", "direction": "minimize"},
     ],
-    "strategy": {"name": "optuna", "sampler": "CmaEsSampler", "options": {"popsize": 8}},
+    "strategy": {"name": "optuna", "sampler": "QMCSampler", "options": {"scramble": True}},
     "fidelity": {"min_epochs": 3, "max_epochs": 27},
     "training": {"batch_size": 64, "weight_decay": 1e-4},
     "limits": {"trials": 10, "seconds": 60},

@@ -76,6 +76,14 @@ class StudySpec(Spec):
             refuse_long_warmup(training, fidelity.max_epochs, "fidelity.max_epochs")
         return training
 
+    @field_validator("final")
+    @classmethod
+    def _warms_up_at_last(cls, final: FinalSpec | None, info: ValidationInfo) -> FinalSpec | None:
+        training = info.data.get("training")
+        if final is not None and training is not None:
+            refuse_long_warmup(training, final.epochs, "final.epochs")
+        return final
+
     @field_validator("objectives")
     @classmethod
     def _ask_for_quality(cls, objectives: tuple[ObjectiveSpec, ...]) -> tuple[ObjectiveSpec, ...]:

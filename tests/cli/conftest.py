@@ -1,0 +1,56 @@
+"""The command line in this process, as a person calls it: arguments in; code, stdout, stderr out."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autokd.cli import main
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """All of stdout as one JSON document."""
+        return json.loads(self.out)
+
+
+Run = Callable[..., Ended]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs a command in an empty folder of its own (or in what another fixture puts there)."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("AUTOKD_STORAGE", raising=False)
+
+    def run(*arguments: object) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["autokd", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as end:
+            main()
+        out, err = capsys.readouterr()
+        return Ended(end.value.code or 0, out, err)
+
+    return run
+
+
+@pytest.fixture
+def own_copy(searched: Any, tmp_path: Path) -> Path:
+    """A copy of the searched study's folder, to be changed, where `run` runs."""
+    shutil.copytree(searched.folder, tmp_path, dirs_exist_ok=True)
+    return tmp_path
