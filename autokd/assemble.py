@@ -436,7 +436,7 @@ def _executor(spec: StudySpec, files: Path, given: Given, device: torch.device) 
         functools.partial(make_runner, spec, files, given),
         workers,
         lease_seconds=spec.execution.lease_seconds,
-        threads=max(1, _cores() // workers),
+        threads=_threads(workers),
     )
 
 
@@ -444,6 +444,12 @@ def worker_count(spec: StudySpec, device: torch.device) -> int:
     """Workers side by side: as the spec says, else one per core, or per GPU."""
     default = torch.cuda.device_count() if device.type == "cuda" else _cores()
     return spec.execution.workers or default
+
+
+def _threads(workers: int) -> int:
+    """Threads of one worker: as OMP_NUM_THREADS says, else an equal share of the cores."""
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    return int(wanted) if wanted.isdecimal() and int(wanted) else max(1, _cores() // workers)
 
 
 def _cores() -> int:

@@ -37,6 +37,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     """Runs a command in an empty folder of its own (or in what another fixture puts there)."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("AUTOKD_STORAGE", raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # in the workers; see the conftest above
 
     def run(*arguments: object) -> Ended:
         monkeypatch.setattr(sys, "argv", ["autokd", *map(str, arguments)])

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
-import shutil
 from pathlib import Path
 
 import pytest
@@ -98,7 +98,7 @@ def test_search_found_students_within_the_budget_and_tested_the_best(searched):
         assert row["distillation"].keys() == {"kd.temperature", "kd.weight"}
     (final,) = summary["final"]
     assert final["trial"] in {row["trial"] for row in summary["front"]}
-    assert 0.2 < final["test_accuracy"] <= 1
+    assert 0.5 < final["test_accuracy"] <= 1
     assert 0 <= final["ece"] <= 1
 
 
@@ -108,23 +108,6 @@ def test_search_again_has_nothing_left_to_do(run, own_copy, searched):
     assert ended.json == searched.summary
     assert "nothing was left to do" in ended.err
     assert "trial " not in ended.err
-
-
-def test_search_with_more_trials_goes_on(run, own_copy, searched):
-    ended = run("search", "tiny.json", "--trials", 5)
-    assert ended.code == 0
-    assert "5 trials" in ended.out
-    assert "Pareto front" in ended.out
-    assert "autokd export tiny --best" in ended.err
-    row = run("study", "show", "tiny", "--json").json
-    assert row["trials"]["total"] == 5
-    before = {trial["trial"]: trial["choices"] for trial in _search_trials(run, searched)}
-    after = {trial["trial"]: trial["choices"] for trial in row["all_trials"]}
-    assert before.items() <= after.items()
-
-
-def _search_trials(run, searched):
-    return run("study", "show", "tiny", "--storage", searched.storage, "--json").json["all_trials"]
 
 
 def test_quiet_search_says_nothing_about_progress(run, own_copy):
@@ -153,7 +136,7 @@ def test_check_as_json_has_absolute_budgets(run, own_copy):
     assert result["budget"]["parameters"] == pytest.approx(0.2 * result["teacher"]["parameters"])
     assert 0 < result["feasible_share"] <= 1
     assert result["smallest"]["parameters"] <= result["largest"]["parameters"]
-    assert result["estimated_seconds"] >= result["teacher_seconds"] > 0
+    assert result["estimated_seconds"] >= result["teacher_seconds"] >= 0
 
 
 # front
@@ -238,10 +221,10 @@ def test_a_study_is_deleted_with_its_files(run, own_copy):
 
 
 def test_deletion_is_asked_for(run, own_copy, monkeypatch):
-    monkeypatch.setattr("sys.stdin", (own_copy / "tiny.json").open())
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
     ended = run("study", "delete", "tiny")
     assert ended.code == 1
-    assert ended.out == ""
+    assert ended.out.strip() == ""
     assert "Delete tiny and its files" in ended.err
     assert len(run("study", "list", "--json").json) == 1
 
@@ -319,9 +302,3 @@ def test_tables_are_not_cut_on_a_narrow_terminal(run, searched, monkeypatch):
     assert "…" not in plain
     for row in searched.summary["front"]:
         assert f"{row['parameters']:,}" in plain
-
-
-def test_a_finished_study_moves_with_its_folder(run, searched, tmp_path):
-    shutil.copytree(searched.folder, tmp_path / "elsewhere")
-    storage = tmp_path / "elsewhere" / "autokd.db"
-    assert run("export", "tiny", "--best", "--storage", storage, "-o", "out").code == 0
