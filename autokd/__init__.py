@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from autokd.assemble import assemble_study
     from autokd.errors import AutokdError
-    from autokd.exporting import load_student
+    from autokd.exporting import export_student, load_student
     from autokd.multiobjective import Objective, ParetoFront
     from autokd.space import Architecture, Condition, Domain, SearchSpace
     from autokd.spec import StudySpec, read_study
@@ -41,6 +41,7 @@ __all__ = [
     "Task",
     "__version__",
     "assemble_study",
+    "export_student",
     "load_student",
     "read_study",
 ]
@@ -58,6 +59,7 @@ _HOMES = {
     "StudySpec": "autokd.spec",
     "Task": "autokd.task",
     "assemble_study": "autokd.assemble",
+    "export_student": "autokd.exporting",
     "load_student": "autokd.exporting",
     "read_study": "autokd.spec",
 }

@@ -6,7 +6,7 @@ import functools
 import inspect
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from torch import nn
 
 from autokd import data as data_sets
 from autokd.budget import Budget, Cost
-from autokd.cost import measure_cost
+from autokd.cost import measure_cost, measure_latency
 from autokd.data import Augmentation, Data
 from autokd.distillation import DistillationLoss, KDLoss, OfflineDistillation
 from autokd.errors import (
@@ -36,7 +36,7 @@ from autokd.evaluation import StudentRunner, StudyEvaluator
 from autokd.executors import Executor, LocalExecutor
 from autokd.layers import Normalised
 from autokd.multiobjective import Objective
-from autokd.space import Choices, Condition, Domain, SearchSpace
+from autokd.space import Architecture, Choices, Condition, Domain, SearchSpace
 from autokd.spec import (
     CustomDataSpec,
     DataSpec,
@@ -62,6 +62,9 @@ from autokd.teacher import (
     outputs_key,
     trained_teacher,
 )
+
+_GRACE_SECONDS = 600
+"""A worker that is asked to stop may finish its epoch, however long; a second Ctrl-C does not wait."""
 
 _LOSSES: Mapping[str, type[DistillationLoss]] = {"kd": KDLoss}
 
@@ -119,19 +122,10 @@ def assemble_study(
         parts.device,
         latency=_asks_for_latency(spec),
     )
-    problem = Problem(
-        space=parts.space.name,
-        draws=parts.space.draws,
-        architecture=parts.domain,
-        distillation=distillation_domain(spec.distillation),
-        objectives=parts.objectives,
-        violations=lambda architecture: parts.budget.violations(evaluator.cost(architecture)),
-        rungs=spec.fidelity.rungs,
-    )
     return Study(
         record,
         store,
-        strategy=_strategy(spec, problem),
+        strategy=make_strategy(spec, parts, evaluator.cost),
         halving=SuccessiveHalving(spec.fidelity.rungs, spec.fidelity.eta, parts.objectives),
         objectives=parts.objectives,
         budget=parts.budget,
@@ -155,7 +149,7 @@ class Parts:
         space: builds the students.
         domain: what varies in them.
         teacher: the teacher's network, untrained unless it was given.
-        teacher_cost: without its latency.
+        teacher_cost: with its latency only if the budget is relative to that.
         budget: in absolute numbers.
         objectives: axes of the front.
     """
@@ -173,11 +167,14 @@ class Parts:
     def of(cls, spec: StudySpec, given: Given = Given()) -> Parts:
         """The parts of a spec."""
         device = _device(spec)
-        data = given.data or load_data(spec.data, spec.seed, device)
+        data = (given.data or load_data(spec.data, spec.seed, device)).to(device)
         space = given.space or load_space(spec.space)
         teacher = given.teacher or _bare_teacher(spec, data)
         bare = teacher.network if isinstance(teacher, Normalised) else teacher
         cost = measure_cost(bare, data.task)
+        latency = spec.budget.latency_ms
+        if latency is not None and latency.relative:
+            cost = replace(cost, latency_ms=_latency(spec, given, data, device))
         budget = _budget(spec, cost)
         limit = int(budget.limits.get("parameters", cost.parameters))
         return cls(
@@ -201,6 +198,13 @@ def _bare_teacher(spec: StudySpec, data: Data) -> nn.Module:
     # Its weights come later, if at all: what it costs follows from its shape.
     with torch.device("meta"):
         return build_teacher_network(spec.teacher.model, data.task)
+
+
+def _latency(spec: StudySpec, given: Given, data: Data, device: torch.device) -> float:
+    """The teacher's, in milliseconds; what its weights are makes no difference."""
+    teacher = given.teacher or build_teacher_network(spec.teacher.model, data.task)
+    bare = teacher.network if isinstance(teacher, Normalised) else teacher
+    return measure_latency(bare, data.task, device).median_ms
 
 
 def _budget(spec: StudySpec, teacher: Cost) -> Budget:
@@ -377,7 +381,26 @@ def make_scheme(
     return OfflineDistillation(losses, spec.task_weight, label_smoothing)
 
 
-def _strategy(spec: StudySpec, problem: Problem) -> Strategy:
+def make_strategy(spec: StudySpec, parts: Parts, cost: Callable[[Architecture], Cost]) -> Strategy:
+    """The strategy that a spec names.
+
+    Args:
+        spec: the study.
+        parts: what its names stand for.
+        cost: of a student; exact and cheap.
+
+    Raises:
+        SpecError, UnknownNameError: there is no such sampler, or not with these options.
+    """
+    problem = Problem(
+        space=parts.space.name,
+        draws=parts.space.draws,
+        architecture=parts.domain,
+        distillation=distillation_domain(spec.distillation),
+        objectives=parts.objectives,
+        violations=lambda architecture: parts.budget.violations(cost(architecture)),
+        rungs=spec.fidelity.rungs,
+    )
     if spec.strategy.name == "random":
         return RandomSearch(problem)
     sampler = spec.strategy.sampler or spec.strategy.name
@@ -407,7 +430,7 @@ def make_teacher(
 def make_runner(spec: StudySpec, files: Path, given: Given) -> StudentRunner:
     """What a worker process runs attempts with; called once in each worker."""
     device = _device(spec)
-    data = given.data or load_data(spec.data, spec.seed, device)
+    data = (given.data or load_data(spec.data, spec.seed, device)).to(device)
     teacher = make_teacher(spec, data, files, device, given)
     key = outputs_key(teacher.fingerprint, data.fingerprint, data.augmentation, spec.seed)
     outputs = TeacherOutputs(
@@ -437,13 +460,13 @@ def _executor(spec: StudySpec, files: Path, given: Given, device: torch.device) 
         workers,
         lease_seconds=spec.execution.lease_seconds,
         threads=_threads(workers),
+        grace_seconds=_GRACE_SECONDS,
     )
 
 
 def worker_count(spec: StudySpec, device: torch.device) -> int:
-    """Workers side by side: as the spec says, else one per core, or per GPU."""
-    default = torch.cuda.device_count() if device.type == "cuda" else _cores()
-    return spec.execution.workers or default
+    """Workers side by side: as the spec says, else one per core, or one for the GPU."""
+    return spec.execution.workers or (1 if device.type == "cuda" else _cores())
 
 
 def _threads(workers: int) -> int:

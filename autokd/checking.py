@@ -5,13 +5,14 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from autokd.assemble import Given, Parts, worker_count
+from autokd.assemble import Given, Parts, make_strategy, make_teacher, worker_count
 from autokd.budget import Cost
 from autokd.cost import measure_cost
 from autokd.seeding import rng_for
@@ -40,6 +41,10 @@ def check_study(spec: StudySpec, *, samples: int = 200, given: Given = Given()) 
         `teacher_seconds`, `workers`.
     """
     parts = Parts.of(spec, given)
+    # What they are made of is not needed; that they can be made is.
+    make_strategy(spec, parts, lambda architecture: parts.teacher_cost)
+    if spec.teacher.weights is not None:
+        make_teacher(spec, parts.data, Path(), parts.device, given)
     sampled = _sample(parts, spec.seed, samples)
     costs = sorted((cost for _, cost in sampled), key=lambda cost: cost.parameters)
     violations = [parts.budget.violations(cost) for cost in costs]

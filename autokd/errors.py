@@ -24,6 +24,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 
+_MOST_NAMES = 24
+"""Names that are listed of a catalogue; the nearest one is named in any case."""
+
+
 class AutokdError(Exception):
     """Root of all errors raised on purpose; `exit_code` is what the CLI ends with."""
 
@@ -77,8 +81,11 @@ class UnknownNameError(AutokdError, LookupError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         names = sorted(known)
+        listed = ", ".join(map(repr, names[:_MOST_NAMES])) or "(none)"
+        more = len(names) - _MOST_NAMES
         super().__init__(
-            f"unknown {kind} {name!r}; expected one of {', '.join(map(repr, names)) or '(none)'}",
+            f"unknown {kind} {name!r}; expected one of {listed}"
+            + (f" and {more} more" if more > 0 else ""),
             hint=did_you_mean(name, names),
         )
 

@@ -14,7 +14,7 @@ from autokd.budget import Budget, Cost
 from autokd.cost import measure_latency
 from autokd.data import Data
 from autokd.errors import NotFoundError
-from autokd.evaluation import restore_student
+from autokd.evaluation import CheckpointError, restore_student
 from autokd.export import (
     DESCRIPTION,
     StudentDescription,
@@ -36,7 +36,7 @@ _CPU = torch.device("cpu")
 def export_student(
     store: Store,
     study: str | int,
-    folder: Path,
+    folder: Path | str,
     *,
     trial: int | None = None,
     limits: Mapping[str, float] | None = None,
@@ -68,6 +68,7 @@ def export_student(
         NothingFeasibleError: no finished student within the limits.
         VerificationError: a file computes something else than the student.
     """
+    folder = Path(folder)
     record = store.study(study)
     trials = store.trials(record.id)
     if trial is None:
@@ -78,14 +79,20 @@ def export_student(
     spec = read_study(record.spec)
     data = data or load_data(spec.data, spec.seed, _CPU)
     assert source.checkpoint is not None  # _weights_of gives only trials that have one
-    student = restore_student(
-        space or load_space(spec.space),
-        source.architecture,
-        data.task,
-        data.mean,
-        data.std,
-        record.folder / source.checkpoint,
-    )
+    try:
+        student = restore_student(
+            space or load_space(spec.space),
+            source.architecture,
+            data.task,
+            data.mean,
+            data.std,
+            record.folder / source.checkpoint,
+        )
+    except CheckpointError as error:
+        raise NotFoundError(
+            f"the weights of trial {found.number} are not to be had: {error.message}",
+            hint="export another trial, or search again under another name",
+        ) from error
     # On this machine's CPU, where the student is verified; the teacher's is of the study's device.
     latency = measure_latency(student.network, data.task, _CPU)
     cost = dataclasses.replace(source.cost, latency_ms=latency.median_ms)

@@ -64,23 +64,27 @@ def plot_front(record: StudyRecord, trials: Sequence[Trial], path: Path) -> None
 def _draw(record: StudyRecord, trials: Sequence[Trial]) -> Figure:
     # The figure class alone, not pyplot: no display, no global state.
     from matplotlib.figure import Figure
+    from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
     objectives = objectives_of(record)
     y = objectives[0].metric
     x = next((axis.metric for axis in objectives[1:]), "parameters")
-    figure = Figure(figsize=(8, 5), layout="constrained")
+    figure = Figure(figsize=(8, 5.5), layout="constrained")
     axes = figure.add_subplot()
     _draw_trials(axes, trials, ParetoFront.from_trials(trials, objectives), x, y)
     _draw_final(axes, record, trials, x, y)
     _draw_context(axes, record, x, y)
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel(_TITLES.get(x, x))
     axes.set_ylabel(_TITLES.get(y, y))
     axes.set_title(f"{record.name}: Pareto front", loc="left")
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
-    _zoom(axes, trials, record, x, y)
-    figure.legend(loc="outside right upper", frameon=False, fontsize=9)
+    _zoom(axes, record, trials, y)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9)
     return figure
 
 
@@ -141,15 +145,26 @@ def _draw_context(axes: Axes, record: StudyRecord, x: str, y: str) -> None:
         axes.axvline(limit, color=_BUDGET, linestyle="--", label="budget")
 
 
-def _zoom(axes: Axes, trials: Sequence[Trial], record: StudyRecord, x: str, y: str) -> None:
-    """Leaves out the hopeless: trials that hardly learnt would flatten all the others."""
+def _zoom(axes: Axes, record: StudyRecord, trials: Sequence[Trial], y: str) -> None:
+    """Leaves out the hopeless: trials that hardly learnt would flatten all the others.
+
+    What the picture is about (front, teacher, the retrained) is always in it.
+    """
     if y != "accuracy":
         return
+    front = ParetoFront.from_trials(trials, objectives_of(record))
+    shown = [trial.figures[y] for trial in front.trials]
+    shown += [record.teacher[y]] if record.teacher and y in record.teacher else []
+    for row in final_rows(record, trials):
+        for name in ("validation_accuracy", "baseline_validation_accuracy"):
+            if name in row:
+                spread = row[f"{name}_sd"]
+                shown += [row[name] - spread, row[name] + spread]
     values = sorted(trial.figures[y] for trial in trials if y in trial.figures)
-    top = max([values[-1], (record.teacher or {}).get(y, 0.0)])
-    low = max(values[len(values) // 4], top - 0.25)
+    top = max(shown)
+    low = min(*shown, max(values[len(values) // 4], top - 0.25))
     margin = max((top - low) * 0.08, 0.002)
-    axes.set_ylim(low - margin, min(top + margin, 1.0 + margin))
+    axes.set_ylim(low - margin, top + margin)
 
 
 def _page(summary: Mapping[str, Any], figure: Figure) -> str:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -53,7 +54,7 @@ _LOG = logging.getLogger(__name__)
 CHECKPOINT = "checkpoint.pt"
 """Name of the checkpoint that a runner writes into its attempt's folder."""
 
-_MOST_ATTEMPTS = 3
+_MOST_LOST_WORKERS = 3
 """A trial whose worker is lost so often is taken to kill its workers."""
 
 _POLL_SECONDS = 0.5
@@ -102,6 +103,8 @@ Observer = Callable[["Study", Happening], None]
 def recorded_study(store: Store, spec: StudySpec) -> StudyRecord:
     """The record of the spec's study, new or to be continued (with the limits of the spec).
 
+    A study without trials may still become another one: it failed before it began.
+
     Raises:
         ConflictError: the store has another study of this name.
     """
@@ -112,7 +115,7 @@ def recorded_study(store: Store, spec: StudySpec) -> StudyRecord:
         return store.create_study(spec.name, written)
     known = StudySpec.model_validate(record.spec).identity
     changed = [name for name, value in spec.identity.items() if known.get(name) != value]
-    if changed:
+    if changed and store.trials(record.id):
         raise ConflictError(
             f"the record has another study {spec.name!r}: it differs in {', '.join(changed)}",
             hint="give the new study another name, or delete the old one with "
@@ -212,6 +215,7 @@ class Study:
         """
         with self.store.coordinate(self.record.id):
             self._adopt_record()
+            self._stop_asked = self._exhausted = False
             if self._is_done():
                 return self.front
             self._update(state=StudyState.RUNNING, stop_reason=None)
@@ -221,6 +225,9 @@ class Study:
                 # What still ran is taken up from its checkpoints by the next run.
                 self._end(StopReason.USER)
                 raise
+            except NothingFeasibleError:
+                self._end(StopReason.NOTHING_FEASIBLE)
+                raise
             except AutokdError:
                 self._update(state=StudyState.STOPPED)
                 raise
@@ -229,6 +236,10 @@ class Study:
 
     def _run_stages(self) -> StopReason:
         """Teacher, search, final stage; says why the search ended."""
+        if not self._trials:
+            # Whether anything fits the budget is known before the teacher has been trained.
+            with suppress(SpaceExhausted):
+                self.strategy.suggest([], rng_for(self.seed, 0, "suggest"))
         try:
             teacher = self.evaluator.prepare(self._teacher_epoch)
         except _StopAskedError:
@@ -255,9 +266,6 @@ class Study:
         self._searching_since = time.monotonic()
         try:
             self._drive(executor, self._next_search_trial)
-        except NothingFeasibleError:
-            self._end(StopReason.NOTHING_FEASIBLE)
-            raise
         finally:
             self._update(seconds=self.seconds)
             self._searching_since = None
@@ -275,8 +283,7 @@ class Study:
         if self.limits.seconds is not None and self.seconds >= self.limits.seconds:
             return StopReason.SECONDS
         if self.limits.epochs is not None:
-            trained = sum(trial.evaluations[-1].epochs for trial in search if trial.evaluations)
-            if trained >= self.limits.epochs:
+            if self.store.epochs_trained(self.record.id) >= self.limits.epochs:
                 return StopReason.EPOCHS
         return None
 
@@ -447,8 +454,8 @@ class Study:
                 trial = store.finish_attempt(attempt_id, token, event.evaluation, checkpoint, state)
             case Failed():
                 trial = store.fail_attempt(attempt_id, token, event.failure)
-            case Lost() if running.n >= _MOST_ATTEMPTS:
-                message = f"lost {running.n} workers, the last: {event.message}"
+            case Lost() if self._lost_workers(running.trial) + 1 >= _MOST_LOST_WORKERS:
+                message = f"lost {_MOST_LOST_WORKERS} workers, the last: {event.message}"
                 failure = Failure(FailureClass.LOST_WORKER, message)
                 trial = store.fail_attempt(attempt_id, token, failure)
             case Lost():
@@ -460,6 +467,10 @@ class Study:
         self._update(seconds=self.seconds)
         self._tell("failed" if trial.state is TrialState.FAILED else "finished", trial)
 
+    def _lost_workers(self, trial: int) -> int:
+        attempts = self.store.attempts(self.record.id, trial)
+        return sum(attempt.state is AttemptState.LOST for attempt in attempts)
+
     def _release(
         self, attempt_id: int, token: str, running: _Running, state: AttemptState
     ) -> Trial:
@@ -469,7 +480,7 @@ class Study:
     def _checkpoint(self, running: _Running) -> str | None:
         """The checkpoint that the attempt has written, relative to the study's folder."""
         relative = running.folder / CHECKPOINT
-        return str(relative) if (self.record.folder / relative).exists() else None
+        return relative.as_posix() if (self.record.folder / relative).exists() else None
 
     def _is_last_rung(self, trial: Trial) -> bool:
         return trial.kind is not TrialKind.SEARCH or trial.epochs >= self.halving.rungs[-1]
@@ -483,6 +494,7 @@ class Study:
         """
         self.record = self.store.study(self.record.id)
         self._trials = {trial.number: trial for trial in self.store.trials(self.record.id)}
+        self._running.clear()
         for lease in self.store.running_attempts(self.record.id):
             running = _Running(lease.trial, lease.n, Path(lease.folder))
             self._remember(self._release(lease.id, lease.token, running, AttemptState.LOST))

@@ -135,6 +135,12 @@ class Training:
         self.network.load_state_dict(state["network"])
         self.scheme.load_state_dict(state["scheme"])
         self._optimiser.load_state_dict(state["optimiser"])
+        # The fused step walks memory in order: momentum must lie as its parameter does, also when
+        # it was saved on a device where the network has another memory layout.
+        for parameter, kept in self._optimiser.state.items():
+            if kept.get("momentum_buffer") is not None:
+                aligned = torch.empty_like(parameter).copy_(kept["momentum_buffer"])
+                kept["momentum_buffer"] = aligned
         self.epoch = state["epoch"]
 
     def _train_batches(self) -> dict[str, float]:

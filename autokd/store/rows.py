@@ -26,7 +26,6 @@ from sqlalchemy import (
     Double,
     Enum,
     ForeignKey,
-    Index,
     MetaData,
     String,
     Text,
@@ -169,11 +168,11 @@ class CandidateRow(Row):
 class TrialRow(Row):
     """One evaluation of a candidate.
 
-    `epochs` is the goal and `trained` how far it got; `changed` is the number of its newest event.
+    `epochs` is the goal and `trained` how far it got.
     """
 
     __tablename__ = "trial"
-    __table_args__ = (UniqueConstraint("study_id", "number"), Index(None, "study_id", "changed"))
+    __table_args__ = (UniqueConstraint("study_id", "number"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     study_id: Mapped[int] = _study_id()
@@ -185,7 +184,6 @@ class TrialRow(Row):
     cost: Mapped[dict[str, Any]]
     repeat: Mapped[int]
     state: Mapped[TrialState]
-    changed: Mapped[int]
     epochs: Mapped[int]
     trained: Mapped[int]
     evaluations: Mapped[list[dict[str, Any]]]

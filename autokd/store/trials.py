@@ -6,11 +6,9 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import func, select
-from sqlalchemy.engine import URL
 from sqlalchemy.orm import Session
 
 from autokd.budget import Cost
@@ -41,7 +39,6 @@ _TRIAL = select(
     TrialRow.cost,
     TrialRow.repeat,
     TrialRow.state,
-    TrialRow.changed,
     TrialRow.epochs,
     TrialRow.evaluations,
     TrialRow.failure_class,
@@ -53,15 +50,8 @@ _TRIAL = select(
 ).join(CandidateRow, CandidateRow.id == TrialRow.candidate_id)
 
 
-_KEPT_STUDIES = 8
-
-
 class Trials(Database):
     """Add, find and promote trials."""
-
-    def __init__(self, url: URL, files: Path) -> None:
-        super().__init__(url, files)
-        self._read_before: dict[int, tuple[int, list[Trial]]] = {}
 
     def add_trial(
         self,
@@ -106,28 +96,13 @@ class Trials(Database):
             return read_trial(session, row)
 
     def trials(self, study_id: int, kind: TrialKind | None = None) -> list[Trial]:
-        """All trials of a study, or those of one kind, by number. Raises NotFoundError.
-
-        Only what has changed since the last call is read from the database: the events number the
-        changes of a study in the order of their commits.
-        """
-        newest, before = self._read_before.get(study_id, (0, []))
-        trials = before.copy()
-        query = _TRIAL.where(TrialRow.study_id == study_id, TrialRow.changed > newest)
+        """All trials of a study, or those of one kind, by number. Raises NotFoundError."""
+        query = _TRIAL.where(TrialRow.study_id == study_id).order_by(TrialRow.number)
+        if kind is not None:
+            query = query.where(TrialRow.kind == kind)
         with self._read() as session:
             find_study(session, study_id)
-            for row in session.execute(query.order_by(TrialRow.number)):
-                newest = max(newest, row.changed)
-                trials[row.number : row.number + 1] = [_trial(row)]
-        self._keep(study_id, newest, trials)
-        return [trial for trial in trials if kind in (None, trial.kind)]
-
-    def _keep(self, study_id: int, newest: int, trials: list[Trial]) -> None:
-        """Save the next call some time, for the few studies read last."""
-        self._read_before.pop(study_id, None)
-        self._read_before[study_id] = (newest, trials)
-        for oldest in list(self._read_before)[:-_KEPT_STUDIES]:
-            self._read_before.pop(oldest, None)
+            return [_trial(row) for row in session.execute(query)]
 
     def trial(self, study_id: int, number: int) -> Trial:
         """One trial. Raises NotFoundError."""
@@ -193,7 +168,7 @@ def move(session: Session, row: TrialRow, state: TrialState, **details: Any) -> 
 def log_trial(session: Session, row: TrialRow, **details: Any) -> None:
     """Record the state of a trial as an event."""
     data = {"trial": row.number, "kind": row.kind, "state": row.state, "epochs": row.epochs}
-    row.changed = log(session, row.study_id, "trial", {**data, **details}).number
+    log(session, row.study_id, "trial", {**data, **details})
 
 
 def read_trial(session: Session, row: TrialRow) -> Trial:

@@ -37,7 +37,7 @@ class TeacherSpec(Spec):
     """The network to learn from: trained once and cached, or given by its weights."""
 
     model: Annotated[str, AfterValidator(check_teacher)] = Field(
-        description="resnet20 | resnet32 | … | wrn16_2 | … | torchvision/<name>",
+        description="resnet20, resnet32, …, wrn16_2, …, torchvision/NAME, or custom.",
         examples=["resnet20", "wrn16_2", "torchvision/resnet18"],
     )
     weights: Path | None = Field(

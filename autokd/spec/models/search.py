@@ -32,7 +32,9 @@ class BudgetSpec(Spec):
         None, description="Most bytes of live tensors at any moment of an inference of one image."
     )
     macs: Count | None = Field(None, description="Multiply-accumulates of one image's inference.")
-    latency_ms: Milliseconds | None = Field(None, description="Median time of one image, in ms.")
+    latency_ms: Milliseconds | None = Field(
+        None, description="Median wall time of one image's inference, in ms."
+    )
 
     def given(self) -> dict[str, Quantity]:
         """The limits that are set, by figure."""
@@ -125,7 +127,9 @@ class LimitsSpec(Spec):
 
     trials: int = Field(100, gt=0, description="Trials of the search, infeasible ones included.")
     epochs: int | None = Field(None, gt=0, description="Epochs of training over all trials.")
-    seconds: float | None = Field(None, gt=0, description="Wall time of the search.")
+    seconds: float | None = Field(
+        None, gt=0, description="Wall time of the search over all runs, in seconds."
+    )
     failures: int = Field(10, ge=0, description="Failed trials that are borne.")
 
 
@@ -141,8 +145,12 @@ class ExecutionSpec(Spec):
     """Where the trials run; changes nothing about what is searched."""
 
     executor: Literal["local"] = Field("local", description="`local`: processes of this machine.")
-    workers: int | None = Field(None, gt=0, description="Left out: one per core (or per GPU).")
+    workers: int | None = Field(
+        None, gt=0, description="Left out: one per core, or one for the GPU."
+    )
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="`auto`: the GPU if there is one."
     )
-    lease_seconds: float = Field(60.0, ge=3, description="A worker silent for so long is lost.")
+    lease_seconds: float = Field(
+        60.0, ge=3, description="A worker silent for so long is lost, in seconds."
+    )

@@ -67,7 +67,6 @@ def _trial() -> None:
         sa.Column("cost", sa.JSON, nullable=False),
         sa.Column("repeat", sa.Integer, nullable=False),
         sa.Column("state", _WORD, nullable=False),
-        sa.Column("changed", sa.Integer, nullable=False),
         sa.Column("epochs", sa.Integer, nullable=False),
         sa.Column("trained", sa.Integer, nullable=False),
         sa.Column("evaluations", sa.JSON, nullable=False),
@@ -81,7 +80,6 @@ def _trial() -> None:
         sa.UniqueConstraint("study_id", "number"),
     )
     op.create_index(None, "trial", ["candidate_id"])
-    op.create_index(None, "trial", ["study_id", "changed"])
 
 
 def _attempt() -> None:
