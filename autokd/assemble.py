@@ -64,7 +64,7 @@ from autokd.teacher import (
 )
 
 _GRACE_SECONDS = 600
-"""A worker that is asked to stop may finish its epoch, however long; a second Ctrl-C does not wait."""
+"""A worker that is asked to stop may finish its epoch; a second Ctrl-C does not wait for it."""
 
 _LOSSES: Mapping[str, type[DistillationLoss]] = {"kd": KDLoss}
 
@@ -129,12 +129,9 @@ def assemble_study(
         halving=SuccessiveHalving(spec.fidelity.rungs, spec.fidelity.eta, parts.objectives),
         objectives=parts.objectives,
         budget=parts.budget,
-        limits=spec.limits,
-        final=spec.final,
-        seed=spec.seed,
+        spec=spec,
         evaluator=evaluator,
         make_executor=functools.partial(_executor, spec, store.files, given, parts.device),
-        lease_seconds=spec.execution.lease_seconds,
         observe=observe,
     )
 

@@ -23,7 +23,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
-
 _MOST_NAMES = 24
 """Names that are listed of a catalogue; the nearest one is named in any case."""
 

@@ -19,7 +19,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from autokd.budget import Budget, Cost
-from autokd.errors import AutokdError, ConflictError, NotFoundError, NothingFeasibleError
+from autokd.errors import (
+    AutokdError,
+    ConflictError,
+    NotFoundError,
+    NothingFeasibleError,
+    StorageFullError,
+)
 from autokd.executors import (
     Alive,
     EpochDone,
@@ -33,10 +39,11 @@ from autokd.executors import (
 from autokd.multiobjective import Objective, ParetoFront
 from autokd.seeding import rng_for, seed_for
 from autokd.space import Architecture
-from autokd.spec import FinalSpec, LimitsSpec, StudySpec
+from autokd.spec import FinalSpec, StudySpec
 from autokd.store import Store, StudyRecord
 from autokd.strategies import SpaceExhausted, Strategy, SuccessiveHalving
 from autokd.trial import (
+    CHECKPOINT,
     Attempt,
     AttemptState,
     Failure,
@@ -50,9 +57,6 @@ from autokd.trial import (
 )
 
 _LOG = logging.getLogger(__name__)
-
-CHECKPOINT = "checkpoint.pt"
-"""Name of the checkpoint that a runner writes into its attempt's folder."""
 
 _MOST_LOST_WORKERS = 3
 """A trial whose worker is lost so often is taken to kill its workers."""
@@ -101,18 +105,17 @@ Observer = Callable[["Study", Happening], None]
 
 
 def recorded_study(store: Store, spec: StudySpec) -> StudyRecord:
-    """The record of the spec's study, new or to be continued (with the limits of the spec).
+    """The record of the spec's study, new or to be continued.
 
     A study without trials may still become another one: it failed before it began.
 
     Raises:
         ConflictError: the store has another study of this name.
     """
-    written = spec.model_dump(mode="json")
     try:
         record = store.study(spec.name)
     except NotFoundError:
-        return store.create_study(spec.name, written)
+        return store.create_study(spec.name, spec.model_dump(mode="json"))
     known = StudySpec.model_validate(record.spec).identity
     changed = [name for name, value in spec.identity.items() if known.get(name) != value]
     if changed and store.trials(record.id):
@@ -121,7 +124,7 @@ def recorded_study(store: Store, spec: StudySpec) -> StudyRecord:
             hint="give the new study another name, or delete the old one with "
             f"`autokd study delete {spec.name}`",
         )
-    return store.update_study(record.id, spec=written)
+    return record
 
 
 class Study:
@@ -134,12 +137,10 @@ class Study:
         halving: decides which trial may train on.
         objectives: axes of the front; the first ranks candidates for the final stage.
         budget: limits of the student.
-        limits: limits of the search.
-        final: the final stage, or None to leave it out.
-        seed: the study's seed.
+        spec: limits, final stage, seed and the like; it replaces the recorded one when the study
+            runs.
         evaluator: the learning side.
         make_executor: starts the workers; called when the teacher is ready.
-        lease_seconds: a worker that is silent for so long has lost its attempt.
         observe: called after each thing that happens.
     """
 
@@ -152,12 +153,9 @@ class Study:
         halving: SuccessiveHalving,
         objectives: tuple[Objective, ...],
         budget: Budget,
-        limits: LimitsSpec,
-        final: FinalSpec | None,
-        seed: int,
+        spec: StudySpec,
         evaluator: Evaluator,
         make_executor: Callable[[], Executor],
-        lease_seconds: float,
         observe: Observer | None = None,
     ) -> None:
         self.record = record
@@ -166,12 +164,9 @@ class Study:
         self.halving = halving
         self.objectives = objectives
         self.budget = budget
-        self.limits = limits
-        self.final = final
-        self.seed = seed
+        self.spec = spec
         self.evaluator = evaluator
         self._make_executor = make_executor
-        self._lease_seconds = lease_seconds
         self._observe = observe or (lambda study, happening: None)
         # The record, kept to save reading it again at every step: by number.
         self._trials = {trial.number: trial for trial in store.trials(record.id)}
@@ -214,6 +209,7 @@ class Study:
             NothingFeasibleError: no architecture within the budget was found.
         """
         with self.store.coordinate(self.record.id):
+            self._update(spec=self.spec.model_dump(mode="json"))
             self._adopt_record()
             self._stop_asked = self._exhausted = False
             if self._is_done():
@@ -239,7 +235,7 @@ class Study:
         if not self._trials:
             # Whether anything fits the budget is known before the teacher has been trained.
             with suppress(SpaceExhausted):
-                self.strategy.suggest([], rng_for(self.seed, 0, "suggest"))
+                self.strategy.suggest([], rng_for(self.spec.seed, 0, "suggest"))
         try:
             teacher = self.evaluator.prepare(self._teacher_epoch)
         except _StopAskedError:
@@ -248,8 +244,8 @@ class Study:
         executor = self._make_executor()
         try:
             reason = self._search(executor)
-            if reason in _WITH_FINAL_STAGE and self.final is not None:
-                self._run_final_stage(executor, self.final)
+            if reason in _WITH_FINAL_STAGE and self.spec.final is not None:
+                self._run_final_stage(executor, self.spec.final)
         finally:
             executor.close()
         return reason
@@ -278,12 +274,12 @@ class Study:
         """The limit that forbids to start anything more, if there is one."""
         search = self._of_kind(TrialKind.SEARCH)
         failed = sum(trial.state is TrialState.FAILED for trial in search)
-        if failed > self.limits.failures:
+        if failed > self.spec.limits.failures:
             return StopReason.FAILURES
-        if self.limits.seconds is not None and self.seconds >= self.limits.seconds:
+        if self.spec.limits.seconds is not None and self.seconds >= self.spec.limits.seconds:
             return StopReason.SECONDS
-        if self.limits.epochs is not None:
-            if self.store.epochs_trained(self.record.id) >= self.limits.epochs:
+        if self.spec.limits.epochs is not None:
+            if self.store.epochs_trained(self.record.id) >= self.spec.limits.epochs:
                 return StopReason.EPOCHS
         return None
 
@@ -299,8 +295,8 @@ class Study:
         if promoted is not None:
             epochs = self.halving.next_epochs(promoted)
             return self._remember(self.store.promote(self.record.id, promoted.number, epochs))
-        while len(search) < self.limits.trials:
-            rng = rng_for(self.seed, len(search), "suggest")
+        while len(search) < self.spec.limits.trials:
+            rng = rng_for(self.spec.seed, len(search), "suggest")
             try:
                 suggestion = self.strategy.suggest(search, rng)
             except SpaceExhausted:
@@ -400,13 +396,13 @@ class Study:
                 self._take(event)
 
     def _deadline_passed(self) -> bool:
-        seconds = self.limits.seconds
+        seconds = self.spec.limits.seconds
         return self._searching_since is not None and seconds is not None and self.seconds >= seconds
 
     def _dispatch(self, executor: Executor, trial: Trial) -> None:
         """Commits the attempt before it is handed out, so that no work is ever unaccounted for."""
         lease = self.store.start_attempt(
-            self.record.id, trial.number, lease_seconds=self._lease_seconds
+            self.record.id, trial.number, lease_seconds=self.spec.execution.lease_seconds
         )
         root = self.record.folder
         attempt = Attempt(
@@ -416,7 +412,7 @@ class Study:
             architecture=trial.architecture,
             distillation=trial.distillation,
             # By candidate and repeat, not by kind: a student and its baseline start alike.
-            seed=seed_for(self.seed, trial.candidate, f"train/{trial.repeat}"),
+            seed=seed_for(self.spec.seed, trial.candidate, f"train/{trial.repeat}"),
             epochs=trial.epochs,
             horizon=trial.epochs if trial.kind is not TrialKind.SEARCH else self.halving.rungs[-1],
             folder=root / lease.folder,
@@ -437,7 +433,7 @@ class Study:
         store, attempt_id, token = self.store, event.attempt_id, event.token
         match event:
             case Alive():
-                store.renew(attempt_id, token, self._lease_seconds)
+                store.renew(attempt_id, token, self.spec.execution.lease_seconds)
                 return
             case EpochDone():
                 store.record_epoch(attempt_id, token, event.epoch, event.metrics)
@@ -452,6 +448,13 @@ class Study:
                 )
                 checkpoint = self._checkpoint(running)
                 trial = store.finish_attempt(attempt_id, token, event.evaluation, checkpoint, state)
+            case Failed() if event.failure.failure_class is FailureClass.STORAGE_FULL:
+                self._release(attempt_id, token, running, AttemptState.STOPPED)
+                del self._running[attempt_id]
+                raise StorageFullError(
+                    event.failure.message,
+                    hint="free some space and run the same command again: nothing is lost",
+                )
             case Failed():
                 trial = store.fail_attempt(attempt_id, token, event.failure)
             case Lost() if self._lost_workers(running.trial) + 1 >= _MOST_LOST_WORKERS:
@@ -509,11 +512,11 @@ class Study:
             not open_trials
             and self.halving.promotion(search) is None
             and (
-                len(search) >= self.limits.trials
+                len(search) >= self.spec.limits.trials
                 or self.record.stop_reason is StopReason.SPACE_EXHAUSTED
             )
         )
-        return searched and (self.final is None or self._final_stage_is_done(self.final))
+        return searched and (self.spec.final is None or self._final_stage_is_done(self.spec.final))
 
     def _final_stage_is_done(self, final: FinalSpec) -> bool:
         done = {

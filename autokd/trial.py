@@ -94,6 +94,9 @@ class TrialKind(StrEnum):
     """The same student as a FINAL trial, trained without the teacher."""
 
 
+CHECKPOINT = "checkpoint.pt"
+"""Name of the checkpoint that a runner writes into its attempt's folder."""
+
 FIRST_FINAL_NUMBER = 1_000_000
 """Number of the first trial of the final stage; no search has so many."""
 

@@ -11,7 +11,7 @@ import pytest
 from optuna.distributions import FloatDistribution
 
 from autokd.budget import Budget, Cost
-from autokd.errors import ConflictError, NothingFeasibleError
+from autokd.errors import ConflictError, NothingFeasibleError, StorageFullError
 from autokd.executors import EpochDone, Event, Failed, Finished, Lost, Stopped
 from autokd.multiobjective import Objective
 from autokd.report import summarise
@@ -19,8 +19,9 @@ from autokd.space import Architecture, Domain
 from autokd.spec import FinalSpec, LimitsSpec, read_study
 from autokd.store import Store
 from autokd.strategies import Problem, RandomSearch, SuccessiveHalving
-from autokd.study import CHECKPOINT, Happening, Study, recorded_study
+from autokd.study import Happening, Study, recorded_study
 from autokd.trial import (
+    CHECKPOINT,
     Attempt,
     AttemptState,
     Evaluation,
@@ -134,6 +135,7 @@ class World:
                     {"metric": "parameters", "direction": "minimize"},
                 ],
                 "fidelity": {"min_epochs": 1, "max_epochs": 9},
+                "limits": (limits or LimitsSpec(trials=12)).model_dump(),
                 "final": final.model_dump() if final else None,
             }
         )
@@ -155,12 +157,9 @@ class World:
             halving=SuccessiveHalving(RUNGS, 3, OBJECTIVES),
             objectives=OBJECTIVES,
             budget=budget,
-            limits=limits or LimitsSpec(trials=12),
-            final=final,
-            seed=0,
+            spec=spec,
             evaluator=self.evaluator,
             make_executor=lambda: self.executor,
-            lease_seconds=60,
             observe=lambda study, happening: self.happenings.append(happening),
         )
 
@@ -348,6 +347,42 @@ def test_lost_worker_costs_an_attempt_and_the_third_the_trial(world: World) -> N
     ]
     assert study.trials[0].failure is not None
     assert study.trials[0].failure.failure_class is FailureClass.LOST_WORKER
+
+
+def test_lost_workers_are_counted_and_not_attempts(world: World) -> None:
+    lost: list[int] = []
+
+    def last_rung_loses_one(attempt: Attempt) -> Event | None:
+        if attempt.epochs == RUNGS[-1] and not lost:
+            lost.append(attempt.trial)
+            return Lost(attempt.id, attempt.token, "killed by signal 9")
+        return None
+
+    world.executor.fate = last_rung_loses_one
+    study = world.study()
+    study.run()
+    assert study.trials[lost[0]].state is TrialState.COMPLETE
+
+
+def test_full_disk_ends_the_run_and_costs_no_trial(world: World) -> None:
+    failure = Failure(FailureClass.STORAGE_FULL, "no room for the checkpoint")
+    world.executor.fate = lambda attempt: (
+        Failed(attempt.id, attempt.token, failure) if len(world.executor.attempts) == 3 else None
+    )
+    study = world.study()
+    with pytest.raises(StorageFullError, match="no room"):
+        study.run()
+    assert study.record.state is StudyState.STOPPED
+    study.run()
+    assert study.record.state is StudyState.COMPLETED
+    assert summarise(study.record, study.trials)["trials"]["failed"] == 0
+
+
+def test_the_record_keeps_its_limits_until_the_study_runs_with_others(world: World) -> None:
+    first = world.study(limits=LimitsSpec(trials=3))
+    first.run()
+    world.study(limits=LimitsSpec(trials=30))
+    assert first.store.study("made-up").spec["limits"]["trials"] == 3
 
 
 def test_study_stopped_by_the_user_can_go_on(world: World) -> None:

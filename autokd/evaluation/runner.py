@@ -19,7 +19,7 @@ from autokd.evaluation.metrics import evaluate
 from autokd.layers import Normalised
 from autokd.seeding import seed_for
 from autokd.training import Training, seeded_torch
-from autokd.trial import Attempt, Evaluation, FailureClass, TrialFailed
+from autokd.trial import CHECKPOINT, Attempt, Evaluation, FailureClass, TrialFailed
 
 if TYPE_CHECKING:
     from autokd.data import Data, ImageSet
@@ -246,7 +246,7 @@ def _build(
 
 
 def _save(training: Training, attempt: Attempt) -> None:
-    path = attempt.folder / "checkpoint.pt"
+    path = attempt.folder / CHECKPOINT
     save_checkpoint(path, attempt.architecture, training.state_dict())
 
 

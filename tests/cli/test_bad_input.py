@@ -419,9 +419,7 @@ def test_export_in_an_unknown_format_is_refused(run, searched, tmp_path):
 
 
 def test_export_of_nothing_within_the_limits_is_refused(run, searched, tmp_path):
-    ended = run(
-        "export", "tiny", "--best", "--max-parameters", "10", "--storage", searched.storage
-    )
+    ended = run("export", "tiny", "--best", "--max-parameters", "10", "--storage", searched.storage)
     assert_refused(ended, 6, "x the limit of parameters")
     assert list(tmp_path.iterdir()) == []
 
