@@ -150,9 +150,9 @@ def _zoom(axes: Axes, record: StudyRecord, trials: Sequence[Trial], y: str) -> N
 
     What the picture is about (front, teacher, the retrained) is always in it.
     """
-    if y != "accuracy":
-        return
     front = ParetoFront.from_trials(trials, objectives_of(record))
+    if y != "accuracy" or not front.trials:
+        return
     shown = [trial.figures[y] for trial in front.trials]
     shown += [record.teacher[y]] if record.teacher and y in record.teacher else []
     for row in final_rows(record, trials):

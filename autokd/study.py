@@ -79,6 +79,10 @@ class Evaluator(Protocol):
         """
         ...
 
+    def content(self) -> dict[str, str]:
+        """Fingerprints of the data and the teacher, by `data` and `teacher`. After `prepare`."""
+        ...
+
     def test_teacher(self) -> dict[str, float]:
         """The teacher's figures on the test split. Called once, in the final stage."""
         ...
@@ -240,6 +244,7 @@ class Study:
             teacher = self.evaluator.prepare(self._teacher_epoch)
         except _StopAskedError:
             return StopReason.USER
+        self._check_content()
         self._update(teacher={**(self.record.teacher or {}), **teacher})
         executor = self._make_executor()
         try:
@@ -249,6 +254,22 @@ class Study:
         finally:
             executor.close()
         return reason
+
+    def _check_content(self) -> None:
+        """Refuses to mix trials of two experiments that a study file cannot tell apart."""
+        content = self.evaluator.content()
+        events = self.store.events(self.record.id)
+        known = next((event.data for event in events if event.kind == "content"), None)
+        if known is None:
+            self.store.add_event(self.record.id, "content", content)
+            return
+        changed = [name for name, value in content.items() if known.get(name) != value]
+        if changed:
+            raise ConflictError(
+                f"study {self.record.name!r} was searched with other content: another "
+                + " and another ".join(changed),
+                hint="bring back what it was searched with, or give the new study another name",
+            )
 
     def _teacher_epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
         self._tell("teacher_epoch", epoch=epoch, metrics=metrics)

@@ -92,6 +92,7 @@ class Evaluator:
 
     def __init__(self) -> None:
         self.tested = 0
+        self.data = "digits"
 
     def cost(self, architecture: Architecture) -> Cost:
         return Cost(parameters(architecture), 0, 0, 0)
@@ -99,6 +100,9 @@ class Evaluator:
     def prepare(self, report: Callable[[int, Mapping[str, float]], None]) -> dict[str, float]:
         report(1, {"loss": 1.0})
         return {"accuracy": 0.95, "parameters": 1000}
+
+    def content(self) -> dict[str, str]:
+        return {"data": self.data, "teacher": "resnet20"}
 
     def test_teacher(self) -> dict[str, float]:
         self.tested += 1
@@ -410,6 +414,13 @@ def test_limit_of_epochs_ends_the_search(world: World) -> None:
     study.run()
     assert study.record.stop_reason is StopReason.EPOCHS
     assert study.store.epochs_trained(study.record.id) < 20 + max(RUNGS)
+
+
+def test_study_is_not_continued_with_other_data(world: World) -> None:
+    world.study(limits=LimitsSpec(trials=3)).run()
+    world.evaluator.data = "other digits"
+    with pytest.raises(ConflictError, match="another data"):
+        world.study(limits=LimitsSpec(trials=6)).run()
 
 
 def test_two_coordinators_of_one_study_are_refused(world: World) -> None:

@@ -31,7 +31,22 @@ StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="Name or number 
 DEFAULT_STORAGE = "autokd.db"
 
 _TEXT_COLUMNS = frozenset(
-    "choice created default figure kind log name option range reason state study verified when".split()
+    (
+        "choice",
+        "created",
+        "default",
+        "figure",
+        "kind",
+        "log",
+        "name",
+        "option",
+        "range",
+        "reason",
+        "state",
+        "study",
+        "verified",
+        "when",
+    )
 )
 """Columns that stand to the left; numbers stand to the right."""
 

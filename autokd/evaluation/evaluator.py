@@ -71,6 +71,12 @@ class StudyEvaluator:
         scores = evaluate(self._teacher_network(), self._data.validation, self._data.task.classes)
         return {**cost.figures(), **scores}
 
+    def content(self) -> dict[str, str]:
+        """Fingerprints of the data and the teacher. After `prepare` only."""
+        if self._teacher is None:
+            raise RuntimeError("the teacher is known after prepare() only")
+        return {"data": self._data.fingerprint, "teacher": self._teacher.fingerprint}
+
     def test_teacher(self) -> dict[str, float]:
         """The teacher's `test_accuracy`, `test_loss` and `test_ece`. After `prepare` only."""
         scores = evaluate(self._teacher_network(), self._data.test(), self._data.task.classes)

@@ -63,7 +63,7 @@ def _dump_onnx(student: nn.Module, example: Tensor) -> bytes:
             verbose=False,
         )
     assert program is not None  # it is None for the old exporter only
-    return program.model_proto.SerializeToString()
+    return bytes(program.model_proto.SerializeToString())
 
 
 def _open_onnx(path: Path) -> Predict:
