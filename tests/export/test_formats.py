@@ -12,23 +12,16 @@ from autokd.export.formats import FORMATS, verify
 PROGRAMS = [name for name, kind in FORMATS.items() if kind.open is not None]
 
 
-@pytest.fixture(params=PROGRAMS)
-def opened(request, example, tmp_path):
-    """A program of the example student as a function."""
-    kind = FORMATS[request.param]
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_program_computes_what_the_student_does_for_batches_of_any_size(name, example, tmp_path):
+    kind = FORMATS[name]
     path = tmp_path / kind.file
     path.write_bytes(kind.dump(example.student, torch.zeros(2, 1, 6, 6)))
-    return kind.open(path)
-
-
-@pytest.mark.parametrize("batch", [1, 2, 7, 33])
-def test_program_takes_batches_of_any_size(opened, example, batch):
-    pixels = torch.rand(batch, 1, 6, 6, generator=torch.Generator().manual_seed(batch))
-    with torch.no_grad():
-        torch.testing.assert_close(opened(pixels), example.student(pixels), rtol=1e-4, atol=1e-4)
-
-
-def test_faithful_program_is_verified_with_its_accuracy(opened, example):
+    opened = kind.open(path)
+    for batch in (1, 2, 7, 33):
+        pixels = torch.rand(batch, 1, 6, 6, generator=torch.Generator().manual_seed(batch))
+        with torch.no_grad():
+            torch.testing.assert_close(opened(pixels), example.student(pixels), rtol=0, atol=1e-4)
     figures = verify("student", opened, example.student, example.images)
     assert figures["accuracy"] == pytest.approx(example.description.recorded_accuracy)
     assert figures["largest_difference"] < 1e-4

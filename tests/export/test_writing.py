@@ -37,6 +37,8 @@ def test_all_formats_are_written_with_their_checksums_and_the_score(example, tmp
     percent = f"{100 * example.description.recorded_accuracy:.2f} %"
     assert files["student.onnx"]["verified"] == f"test accuracy {percent}"
     assert files["student.safetensors"]["verified"] is None
+    card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    assert "onnxruntime.InferenceSession" in card
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         "README.md",
         "student.json",
@@ -55,18 +57,18 @@ def test_description_says_what_the_student_is_and_made_with_what(example, tmp_pa
 
 
 def test_card_tells_people_how_good_and_how_to_use_it(example, tmp_path):
-    write(example, tmp_path, formats=("onnx",))
+    write(example, tmp_path)
     card = (tmp_path / "README.md").read_text(encoding="utf-8")
     assert card.startswith("# made-up: student of trial 7\n")
     assert "| parameters | 95 | 1,000 |" in card
     assert "| validation accuracy | 0.4000 | 0.9000 |" in card
     assert 'autokd.load_student(".")' in card
-    assert "onnxruntime.InferenceSession" in card
+    assert "onnxruntime.InferenceSession" not in card
     assert "(batch, 1, 6, 6)" in card
 
 
 def test_weights_are_written_even_if_only_a_program_is_asked_for(example, tmp_path):
-    write(example, tmp_path, formats=("onnx",))
+    write(example, tmp_path, formats=("pt2",))
     assert (tmp_path / "student.safetensors").is_file()
 
 
@@ -88,40 +90,39 @@ def test_unknown_format_is_refused_before_anything_is_written(example, tmp_path)
 
 def test_program_that_computes_something_else_leaves_no_file(example, tmp_path, monkeypatch):
     """As if the exporter had got an operation wrong."""
-    onnx = FORMATS["onnx"]
+    faithful = FORMATS["pt2"]
 
     def unfaithful(student, pixels):
         with torch.no_grad():
-            wrong = dataclasses.replace(example).student
-            wrong.network[-1].bias.add_(1)
+            student.network[-1].bias.add_(1)
             try:
-                return onnx.dump(wrong, pixels)
+                return faithful.dump(student, pixels)
             finally:
-                wrong.network[-1].bias.sub_(1)
+                student.network[-1].bias.sub_(1)
 
-    monkeypatch.setitem(FORMATS, "onnx", dataclasses.replace(onnx, dump=unfaithful))
-    with pytest.raises(VerificationError, match=r"student\.onnx: expected the student's logits"):
-        write(example, tmp_path / "out", formats=("onnx",))
+    monkeypatch.setitem(FORMATS, "pt2", dataclasses.replace(faithful, dump=unfaithful))
+    with pytest.raises(VerificationError, match=r"student\.pt2: expected the student's logits"):
+        write(example, tmp_path / "out", formats=("pt2",))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_score_that_is_not_the_recorded_one_is_refused(example, described, tmp_path):
     wrong = described(recorded_accuracy=example.description.recorded_accuracy + 0.1)
     with pytest.raises(VerificationError, match="expected the recorded test accuracy") as error:
-        write(example, tmp_path / "out", formats=("onnx",), description=wrong)
+        write(example, tmp_path / "out", formats=("pt2",), description=wrong)
     assert "data set changed" in (error.value.hint or "")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_one_image_more_or_less_may_be_a_tie(example, described, tmp_path):
     off_by_one = example.description.recorded_accuracy + 1 / len(example.images)
-    write(example, tmp_path, formats=("onnx",), description=described(recorded_accuracy=off_by_one))
+    write(example, tmp_path, formats=("pt2",), description=described(recorded_accuracy=off_by_one))
 
 
 def test_failed_export_leaves_an_older_one_untouched(example, described, tmp_path):
-    before = write(example, tmp_path, formats=("onnx",))
+    before = write(example, tmp_path, formats=("pt2",))
     with pytest.raises(VerificationError):
-        write(example, tmp_path, ("onnx",), described(recorded_accuracy=0.0))
+        write(example, tmp_path, ("pt2",), described(recorded_accuracy=0.0))
     assert read_description(tmp_path) == before
     assert read_student(tmp_path, example.space)
     assert not list(tmp_path.glob(".writing-*"))
@@ -129,10 +130,10 @@ def test_failed_export_leaves_an_older_one_untouched(example, described, tmp_pat
 
 def test_newer_export_replaces_the_older_one_and_leaves_other_files(example, tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
-    write(example, tmp_path, formats=("onnx", "pt2"))
-    write(example, tmp_path, formats=("onnx",))
+    write(example, tmp_path, formats=("pt2",))
+    write(example, tmp_path)
     assert not (tmp_path / "student.pt2").exists()
-    assert (tmp_path / "student.onnx").exists()
+    assert (tmp_path / "student.safetensors").exists()
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
