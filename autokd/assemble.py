@@ -120,7 +120,7 @@ def assemble_study(
         parts.data,
         functools.partial(make_teacher, spec, parts.data, store.files, parts.device, given),
         parts.device,
-        latency=_asks_for_latency(spec),
+        latency=asks_for_latency(spec),
     )
     return Study(
         record,
@@ -146,7 +146,7 @@ class Parts:
         space: builds the students.
         domain: what varies in them.
         teacher: the teacher's network, untrained unless it was given.
-        teacher_cost: with its latency only if the budget is relative to that.
+        teacher_cost: with its latency only if the study asks for it.
         budget: in absolute numbers.
         objectives: axes of the front.
     """
@@ -169,8 +169,7 @@ class Parts:
         teacher = given.teacher or _bare_teacher(spec, data)
         bare = teacher.network if isinstance(teacher, Normalised) else teacher
         cost = measure_cost(bare, data.task)
-        latency = spec.budget.latency_ms
-        if latency is not None and latency.relative:
+        if asks_for_latency(spec):
             cost = replace(cost, latency_ms=_latency(spec, given, data, device))
         budget = _budget(spec, cost)
         limit = int(budget.limits.get("parameters", cost.parameters))
@@ -214,7 +213,8 @@ def _budget(spec: StudySpec, teacher: Cost) -> Budget:
     return Budget(limits)
 
 
-def _asks_for_latency(spec: StudySpec) -> bool:
+def asks_for_latency(spec: StudySpec) -> bool:
+    """Whether the budget or an objective names the latency, which takes time to measure."""
     return spec.budget.latency_ms is not None or any(
         objective.metric == "latency_ms" for objective in spec.objectives
     )
@@ -456,7 +456,7 @@ def _executor(spec: StudySpec, files: Path, given: Given, device: torch.device) 
         functools.partial(make_runner, spec, files, given),
         workers,
         lease_seconds=spec.execution.lease_seconds,
-        threads=_threads(workers),
+        threads=threads_of_worker(workers),
         grace_seconds=_GRACE_SECONDS,
     )
 
@@ -466,7 +466,7 @@ def worker_count(spec: StudySpec, device: torch.device) -> int:
     return spec.execution.workers or (1 if device.type == "cuda" else _cores())
 
 
-def _threads(workers: int) -> int:
+def threads_of_worker(workers: int) -> int:
     """Threads of one worker: as OMP_NUM_THREADS says, else an equal share of the cores."""
     wanted = os.environ.get("OMP_NUM_THREADS", "")
     return int(wanted) if wanted.isdecimal() and int(wanted) else max(1, _cores() // workers)

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from autokd.assemble import Given, Parts, make_strategy, make_teacher, worker_count
+from autokd.assemble import (
+    Given,
+    Parts,
+    asks_for_latency,
+    make_strategy,
+    make_teacher,
+    threads_of_worker,
+    worker_count,
+)
 from autokd.budget import Cost
-from autokd.cost import measure_cost
+from autokd.evaluation import StudyEvaluator
 from autokd.seeding import rng_for
 from autokd.space import Architecture
 from autokd.spec import StudySpec
@@ -22,8 +31,11 @@ from autokd.spec import StudySpec
 _WARM_UP, _TIMED = 2, 5
 """Steps of training on random images, to estimate how long an epoch takes."""
 
-_PROMOTED = 1.35
-"""Epochs that the real loop spends beside the training steps, validation mostly, as a factor."""
+_TIMED_SAMPLES = 25
+"""Students whose latency is measured, where the study asks for it."""
+
+_BESIDE_TRAINING = 1.35
+"""Time that an epoch takes beside its training steps, validation mostly, as a factor."""
 
 
 def check_study(spec: StudySpec, *, samples: int = 200, given: Given = Given()) -> dict[str, Any]:
@@ -31,7 +43,8 @@ def check_study(spec: StudySpec, *, samples: int = 200, given: Given = Given()) 
 
     Args:
         spec: the study.
-        samples: architectures to sample, uniformly from the space's domain.
+        samples: architectures to sample, uniformly from the space's domain; at most 25 if the
+            study asks for their latency, which takes time to measure.
         given: objects in place of names.
 
     Returns:
@@ -45,13 +58,14 @@ def check_study(spec: StudySpec, *, samples: int = 200, given: Given = Given()) 
     make_strategy(spec, parts, lambda architecture: parts.teacher_cost)
     if spec.teacher.weights is not None:
         make_teacher(spec, parts.data, Path(), parts.device, given)
-    sampled = _sample(parts, spec.seed, samples)
+    latency = asks_for_latency(spec)
+    samples = min(samples, _TIMED_SAMPLES) if latency else samples
+    sampled = _sample(parts, spec.seed, samples, latency=latency)
     costs = sorted((cost for _, cost in sampled), key=lambda cost: cost.parameters)
     violations = [parts.budget.violations(cost) for cost in costs]
     feasible = [pair for pair in sampled if not parts.budget.violations(pair[1])]
     typical = (feasible or sampled)[0][0]
-    workers = worker_count(spec, parts.device)
-    teacher_seconds = _teacher_seconds(spec, parts)
+    teacher_seconds = _teacher_seconds(spec, parts, given)
     return {
         "study": spec.name,
         "teacher": parts.teacher_cost.figures(),
@@ -62,24 +76,28 @@ def check_study(spec: StudySpec, *, samples: int = 200, given: Given = Given()) 
         "feasible_share": len(feasible) / samples,
         "samples": samples,
         "nearest": None if feasible else _nearest(violations),
-        "workers": workers,
+        "workers": worker_count(spec, parts.device),
         "teacher_seconds": round(teacher_seconds, 1),
-        "estimated_seconds": round(
-            teacher_seconds + _student_seconds(spec, parts, typical) / workers, 1
-        ),
+        "estimated_seconds": round(teacher_seconds + _student_seconds(spec, parts, typical), 1),
     }
 
 
-def _sample(parts: Parts, seed: int, samples: int) -> list[tuple[Architecture, Cost]]:
+def _sample(
+    parts: Parts, seed: int, samples: int, *, latency: bool
+) -> list[tuple[Architecture, Cost]]:
     rng = rng_for(seed, 0, "check")
+    # The evaluator of the search itself, which needs no teacher for this.
+    evaluator = StudyEvaluator(parts.space, parts.data, _no_teacher, parts.device, latency=latency)
     sampled = []
     for choices in parts.domain.sample(rng, samples):
         draw = int(rng.integers(2**31)) if parts.space.draws else 0
         architecture = Architecture(parts.space.name, choices, draw)
-        with torch.device("meta"):
-            network = parts.space.build(architecture, parts.data.task)
-        sampled.append((architecture, measure_cost(network, parts.data.task)))
+        sampled.append((architecture, evaluator.cost(architecture)))
     return sampled
+
+
+def _no_teacher(report: object) -> NoReturn:
+    raise AssertionError("a check trains no teacher")
 
 
 def _nearest(violations: Sequence[Mapping[str, float]]) -> str:
@@ -91,21 +109,38 @@ def _nearest(violations: Sequence[Mapping[str, float]]) -> str:
 
 
 def _student_seconds(spec: StudySpec, parts: Parts, typical: Architecture) -> float:
-    """Training of all trials and of the final stage on one worker, from a few timed steps."""
+    """Search and final stage with all workers busy, from a few timed steps of one."""
+    workers = worker_count(spec, parts.device)
     with torch.random.fork_rng(devices=[]):
         student = parts.space.build(typical, parts.data.task)
     steps = -(-len(parts.data.train) // spec.training.batch_size)
-    epoch = steps * _seconds_per_step(student, spec.training.batch_size, parts)
-    return _PROMOTED * epoch * (_search_epochs(spec) + _final_epochs(spec))
+    with _threads(threads_of_worker(workers)):
+        step = _seconds_per_step(student, spec.training.batch_size, parts)
+    epoch = _BESIDE_TRAINING * steps * step / workers
+    search = epoch * _search_epochs(spec)
+    return min(search, spec.limits.seconds or search) + epoch * _final_epochs(spec)
 
 
-def _teacher_seconds(spec: StudySpec, parts: Parts) -> float:
-    if spec.teacher.weights is not None or spec.teacher.model == "custom":
+def _teacher_seconds(spec: StudySpec, parts: Parts, given: Given) -> float:
+    if spec.teacher.weights is not None or given.teacher is not None:
         return 0.0
     network = parts.teacher.to_empty(device="cpu")
+    for tensor in network.state_dict().values():
+        tensor.fill_(0.01)  # what lay in memory may be numbers that are slow to compute with
     steps = -(-len(parts.data.train) // spec.teacher.training.batch_size)
     step = _seconds_per_step(network, spec.teacher.training.batch_size, parts)
     return steps * step * spec.teacher.epochs
+
+
+@contextmanager
+def _threads(number: int) -> Iterator[None]:
+    """As many threads of torch as a worker has."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _seconds_per_step(network: nn.Module, batch_size: int, parts: Parts) -> float:

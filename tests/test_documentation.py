@@ -120,7 +120,7 @@ def test_the_package_has_what_it_promises_and_no_more() -> None:
     assert sorted(autokd.__all__) == autokd.__all__ == dir(autokd)
     for name in autokd.__all__:
         assert getattr(autokd, name) is not None
-    homes = {name: home for name, home in autokd._HOMES.items()}
+    homes = autokd._HOMES
     assert {*homes, "__version__"} == set(autokd.__all__)
     assert all(getattr(importlib.import_module(home), name) for name, home in homes.items())
     with pytest.raises(AttributeError, match="no attribute 'assemble_studdy'"):

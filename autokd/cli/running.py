@@ -153,7 +153,9 @@ def check(
 
 
 def _print_check(result: dict[str, Any]) -> None:
-    names = ("parameters", "weight_bytes", "peak_activation_bytes", "macs")
+    from autokd.budget import COST_METRICS
+
+    names = [name for name in COST_METRICS if name in result["teacher"]]
     columns = ("teacher", "smallest", "median", "largest")
     rows = [
         (name, *(figure(name, result[column].get(name)) for column in columns))

@@ -1,4 +1,4 @@
-"""The command line in this process, as a person calls it: arguments in; code, stdout, stderr out."""
+"""The command line in this process as a person calls it: arguments in; code and streams out."""
 
 from __future__ import annotations
 

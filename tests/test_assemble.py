@@ -1,0 +1,237 @@
+"""Names become objects: the right ones, or an error that says what there is."""
+
+from __future__ import annotations
+
+import dataclasses
+import pickle  # noqa: TID251 (what travels to the workers must be picklable)
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from autokd import assemble
+from autokd.assemble import (
+    Given,
+    Parts,
+    assemble_study,
+    describe_space,
+    distillation_domain,
+    load_data,
+    load_space,
+    make_runner,
+    make_scheme,
+    worker_count,
+)
+from autokd.errors import ConflictError, DataError, SpecError, TeacherError, UnknownNameError
+from autokd.spec import SpaceSpec, StudySpec, installed_spaces, read_study
+from autokd.store import Store
+from search_spaces.hierarchical_graph import HierarchicalGraph
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def spec(tiny_spec: dict[str, Any]) -> StudySpec:
+    return read_study(tiny_spec)
+
+
+def changed(tiny_spec: dict[str, Any], **fields: Any) -> StudySpec:
+    return read_study({**tiny_spec, **fields})
+
+
+# The parts
+
+
+def test_budget_is_resolved_against_the_teacher(spec):
+    parts = Parts.of(spec)
+    assert parts.budget.limits["parameters"] == pytest.approx(0.2 * parts.teacher_cost.parameters)
+    assert parts.domain.parameters["parameter_limit"].choices == (15_550,)
+
+
+def test_normalisation_is_no_part_of_a_teachers_cost(tiny_spec):
+    from autokd.layers import Normalised
+
+    bare = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    spec = changed(tiny_spec, teacher={"model": "custom"}, budget={})
+    wrapped = Parts.of(spec, Given(teacher=Normalised(bare, (0.5,), (0.5,))))
+    assert wrapped.teacher_cost == Parts.of(spec, Given(teacher=bare)).teacher_cost
+
+
+def test_split_follows_the_seed_of_the_study(spec):
+    def labels(seed: int) -> list[int]:
+        return load_data(spec.data, seed, CPU).train.labels.tolist()
+
+    assert labels(0) == labels(0) != labels(1)
+
+
+def test_worker_count_is_the_specs_or_one_per_core(spec, monkeypatch):
+    monkeypatch.setattr(assemble, "_cores", lambda: 6)
+    assert worker_count(spec, CPU) == 1
+    free = spec.model_copy(
+        update={"execution": spec.execution.model_copy(update={"workers": None})}
+    )
+    assert worker_count(free, CPU) == 6
+
+
+@pytest.mark.parametrize(
+    ("environment", "workers", "threads"), [("", 2, 3), ("", 12, 1), ("4", 2, 4), ("0", 1, 6)]
+)
+def test_workers_share_the_cores_unless_the_environment_says_otherwise(
+    monkeypatch, environment, workers, threads
+):
+    monkeypatch.setattr(assemble, "_cores", lambda: 6)
+    monkeypatch.setenv("OMP_NUM_THREADS", environment)
+    assert assemble.threads_of_worker(workers) == threads
+
+
+# Spaces
+
+
+def test_the_installed_space_is_found_by_its_entry_point():
+    assert set(installed_spaces()) == {"hierarchical_graph"}
+    assert isinstance(load_space(SpaceSpec(name="hierarchical_graph")), HierarchicalGraph)
+
+
+def test_options_of_a_space_come_from_the_study_file(tiny_spec):
+    space = load_space(read_study(tiny_spec).space)
+    assert isinstance(space, HierarchicalGraph)
+    assert tuple(space.ranges["top_nodes"]) == (3, 3)
+
+
+def test_unknown_space_is_refused():
+    with pytest.raises(UnknownNameError, match="did you mean 'hierarchical_graph'"):
+        load_space(SpaceSpec(name="hierarchical"))
+
+
+def test_unknown_options_are_refused_all_at_once():
+    with pytest.raises(SpecError) as error:
+        load_space(SpaceSpec(name="hierarchical_graph", top_node=[1, 2], width=3))
+    assert [mistake.path for mistake in error.value.mistakes] == ["space.top_node", "space.width"]
+
+
+def test_space_is_described_with_its_ranges_conditions_and_options():
+    described = describe_space("hierarchical_graph")
+    rows = {row["name"]: row for row in described["parameters"]}
+    assert rows["top_neighbours"]["range"] == "2 to 4 in steps of 2"
+    assert rows["middle_probability"]["condition"] == "middle_nodes is 2 to 10"
+    assert "parameter_limit" not in rows
+    assert {option["name"] for option in described["options"]} >= {
+        "top_nodes",
+        "parameter_fraction",
+    }
+
+
+# Distillation
+
+
+def test_only_ranges_are_searched(tiny_spec):
+    kd = {"name": "kd", "temperature": 4, "weight": {"low": 0.1, "high": 1}}
+    domain = distillation_domain(changed(tiny_spec, distillation={"losses": [kd]}).distillation)
+    assert list(domain.parameters) == ["kd.weight"]
+
+
+def test_scheme_takes_fixed_numbers_from_the_spec_and_searched_ones_from_the_choices(tiny_spec):
+    kd = {"name": "kd", "temperature": 4, "weight": {"low": 0.1, "high": 1}}
+    distillation = changed(tiny_spec, distillation={"losses": [kd]}).distillation
+    scheme = make_scheme(distillation, 0.0, {"kd.weight": 0.25})
+    assert scheme.weights == {"kd": 0.25}
+    assert scheme.losses["kd"].temperature == 4
+
+
+# Objects of one's own
+
+
+def test_custom_without_an_object_is_refused(tiny_spec):
+    for fields, error in (
+        ({"data": {"name": "custom"}}, DataError),
+        ({"teacher": {"model": "custom"}}, TeacherError),
+        ({"space": {"name": "custom"}}, SpecError),
+    ):
+        with pytest.raises(error, match="custom"):
+            Parts.of(changed(tiny_spec, **fields))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_refused(tiny_spec):
+    with pytest.raises(SpecError, match=r"execution\.device"):
+        Parts.of(changed(tiny_spec, execution={"device": "cuda"}))
+
+
+def test_what_travels_to_the_workers_is_picklable(spec, tmp_path):
+    import functools
+
+    teacher = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    make = functools.partial(make_runner, spec, tmp_path, Given(teacher=teacher))
+    assert pickle.loads(pickle.dumps(make)).args[0] == spec
+
+
+# The study
+
+
+def test_assembled_study_is_recorded_and_found_again(spec, tmp_path):
+    first = assemble_study(spec, storage=tmp_path / "a.db")
+    second = assemble_study(spec, storage=tmp_path / "a.db")
+    assert first.record.id == second.record.id
+    assert (first.spec, first.budget) == (spec, second.budget)
+    for study in (first, second):
+        study.store.close()
+
+
+def test_other_limits_are_the_same_study_and_another_seed_is_another(searched, tmp_path, spec):
+    import shutil
+
+    shutil.copytree(searched.folder, tmp_path, dirs_exist_ok=True)
+    longer = spec.model_copy(update={"limits": spec.limits.model_copy(update={"trials": 9})})
+    study = assemble_study(longer, storage=tmp_path / "autokd.db")
+    assert len([trial for trial in study.trials if trial.number < 9]) == 3
+    study.store.close()
+    with pytest.raises(ConflictError, match="it differs in seed"):
+        assemble_study(spec.model_copy(update={"seed": 1}), storage=tmp_path / "autokd.db")
+
+
+def test_study_that_never_began_may_become_another_one(spec, tmp_path):
+    assemble_study(spec, storage=tmp_path / "a.db").store.close()
+    other = spec.model_copy(update={"seed": 1})
+    assemble_study(other, storage=tmp_path / "a.db").store.close()
+    with Store.open(tmp_path / "a.db") as store:
+        assert len(store.studies()) == 1
+
+
+def test_files_lie_beside_the_database_or_where_it_is_said(spec, tmp_path):
+    beside = assemble_study(spec, storage=tmp_path / "a.db")
+    elsewhere = assemble_study(spec, storage=tmp_path / "b.db", files=tmp_path / "files")
+    assert beside.record.folder.is_relative_to(tmp_path / "a.files")
+    assert elsewhere.record.folder.is_relative_to(tmp_path / "files")
+    for study in (beside, elsewhere):
+        study.store.close()
+
+
+def test_over_budget_is_measured_by_the_real_cost(spec, tmp_path):
+    study = assemble_study(spec, storage=tmp_path / "a.db")
+    suggestion = study.strategy.suggest([], np.random.default_rng(0))
+    cost = study.evaluator.cost(suggestion.architecture)
+    assert study.budget.violations(cost) == {}
+    huge = dataclasses.replace(cost, parameters=10**9)
+    assert study.budget.violations(huge).keys() == {"parameters"}
+    study.store.close()
+
+
+def test_latency_is_measured_for_students_only_if_it_is_asked_for(tiny_spec, tmp_path):
+    def latency(name: str, **fields: Any) -> float | None:
+        study = assemble_study(changed(tiny_spec, name=name, **fields), storage=tmp_path / "a.db")
+        suggestion = study.strategy.suggest([], np.random.default_rng(0))
+        study.store.close()
+        return study.evaluator.cost(suggestion.architecture).latency_ms
+
+    assert latency("unasked") is None
+    asked = latency("asked", budget={"latency_ms": "1000x"})
+    assert asked is not None and asked > 0
+
+
+def test_storage_may_be_a_path(spec, tmp_path):
+    assert isinstance(tmp_path / "a.db", Path)
+    assemble_study(spec, storage=tmp_path / "deep" / "a.db").store.close()
+    assert (tmp_path / "deep" / "a.db").is_file()
