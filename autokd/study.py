@@ -473,7 +473,7 @@ class Study:
                 self._release(attempt_id, token, running, AttemptState.STOPPED)
                 del self._running[attempt_id]
                 raise StorageFullError(
-                    event.failure.message,
+                    event.failure.message.removeprefix("StorageFullError: "),
                     hint="free some space and run the same command again: nothing is lost",
                 )
             case Failed():

@@ -440,6 +440,21 @@ def test_export_into_a_file_is_refused(run, searched, tmp_path):
 # A full disk
 
 
+def test_full_disk_ends_a_search_that_can_go_on_later(run, write, monkeypatch):
+    import errno
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)  # where a disk that promised too much says so
+    ended = run("search", write())
+    assert ended.out == ""
+    assert "error: no space left to write" in ended.err
+    assert "hint: free some space" in ended.err
+    assert ended.code == 8
+    assert run("study", "list", "--json").json[0]["state"] == "stopped"
+
+
 def _fails_to_write(error: OSError, suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Writing bytes into a file of that suffix fails."""
     write_bytes = Path.write_bytes

@@ -124,7 +124,8 @@ def test_quiet_shows_nothing(shown, spec):
     assert written.getvalue() == ""
 
 
-def test_panel_shows_what_runs_and_goes_away_at_the_end(shown, spec):
+def test_panel_shows_what_runs_and_goes_away_at_the_end(shown, spec, monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")  # a dumb terminal gets no panel
     written = shown(terminal=True)
     running = trial(2, state=TrialState.RUNNING, evaluations=())
     with progress_display(spec, quiet=False) as observe:
