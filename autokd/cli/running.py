@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import signal
 from collections.abc import Iterator, Mapping
@@ -113,7 +114,8 @@ def _stopping_when_interrupted(study: Study) -> Iterator[None]:
     def ask(number: int, frame: Any) -> None:
         for each in _INTERRUPTS:
             signal.signal(each, signal.default_int_handler)
-        say("stopping after the running epochs; Ctrl-C again stops at once (nothing is lost)")
+        # Not through the console: the signal may have come in the middle of one of its lines.
+        os.write(2, b"stopping after the running epochs; Ctrl-C again stops at once\n")
         study.stop()
 
     before = {each: signal.signal(each, ask) for each in _INTERRUPTS}

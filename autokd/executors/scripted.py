@@ -150,7 +150,7 @@ class ScriptedRunner:
         sys.stdout.write("by print\n")
         os.write(1, b"by native code\n")
         subprocess.run(["/bin/echo", "by a child"], check=True)
-        logging.getLogger("a.library").warning("by logging")
+        logging.getLogger("some.package").warning("by logging")
         warnings.warn("by a warning", stacklevel=1)
         for number in range(int(attempt.distillation["lines"])):
             sys.stderr.write(f"{number} {'.' * 1000}\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,9 @@ from typing import Any
 
 import psutil
 import pytest
+
+from autokd.cli import progress
+from autokd.study import Happening
 
 SECONDS = 60
 """Enough for a slow machine; nothing waits so long on a healthy one."""
@@ -52,13 +56,9 @@ class Search:
             if text in line:
                 return
 
-    def send(self, number: signal.Signals) -> None:
-        """To the process alone, as a service manager does."""
-        self._process.send_signal(number)
-
-    def interrupt_group(self, number: signal.Signals) -> None:
-        """To its group, as the terminal does."""
-        os.killpg(self._process.pid, number)
+    def kill(self) -> None:
+        """All of its group, with the signal that nobody can hold back."""
+        os.killpg(self._process.pid, signal.SIGKILL)
 
     def children(self) -> list[psutil.Process]:
         return psutil.Process(self._process.pid).children(recursive=True)
@@ -75,7 +75,7 @@ class Search:
 
     def close(self) -> None:
         if self._process.poll() is None:
-            self.interrupt_group(signal.SIGKILL)
+            self.kill()
             self._process.wait(SECONDS)
         for stream in (self._process.stdout, self._process.stderr):
             assert stream is not None
@@ -123,27 +123,58 @@ def assert_whole(run: Any, folder: Path, searched: Any) -> None:
         assert all(a == b for a, b in zip(ours, theirs, strict=False))
 
 
-def test_search_interrupted_once_and_then_twice_stops_and_goes_on(run, folder, searched):
-    with searching(folder) as once:
-        once.wait_for("trial 0:")
-        once.interrupt_group(signal.SIGINT)
-        once.wait_for("stopping after the running epochs")
-        code, out, err = once.end()
-    assert code == 130
-    assert (json.loads(out)["state"], json.loads(out)["stop_reason"]) == ("stopped", "user")
-    assert "run the same command again to go on" in err
-    assert "Traceback" not in err
+def workers_of_this_process() -> list[psutil.Process]:
+    """Not the tracker of resources, which multiprocessing keeps."""
+    return [
+        child
+        for child in psutil.Process().children()
+        if not any("resource_tracker" in word for word in child.cmdline())
+    ]
 
-    with searching(folder) as twice:
-        twice.wait_for("trial ")
-        workers = twice.children()
-        twice.send(signal.SIGTERM)
-        twice.wait_for("stopping after the running epochs")
-        twice.interrupt_group(signal.SIGINT)
-        code, out, err = twice.end()
-    assert code == 130
-    assert "Traceback" not in err
+
+@pytest.fixture
+def interrupt(monkeypatch: pytest.MonkeyPatch):
+    """Sends signals to this process: the first when a thing happens, each other at the next."""
+    observe = progress._Lines.observe
+
+    def interrupt(kind: str, *numbers: signal.Signals) -> None:
+        to_send = list(numbers)
+
+        def observe_and_send(self: Any, study: Any, happening: Happening) -> None:
+            observe(self, study, happening)
+            if to_send and (happening.kind == kind or len(to_send) < len(numbers)):
+                signal.raise_signal(to_send.pop(0))
+
+        monkeypatch.setattr(progress._Lines, "observe", observe_and_send)
+
+    return interrupt
+
+
+@pytest.mark.slow
+def test_search_that_is_interrupted_and_killed_loses_nothing_and_leaves_nothing(
+    run, interrupt, folder, searched
+):
+    interrupt("finished", signal.SIGINT)
+    once = run("search", "tiny.json", "--json")
+    assert once.code == 130
+    assert (once.json["state"], once.json["stop_reason"]) == ("stopped", "user")
+    assert "stopping after the running epochs; Ctrl-C again stops at once" in once.err
+    assert "run the same command again to go on" in once.err
+
+    with searching(folder) as killed:
+        killed.wait_for("trial ")
+        workers = killed.children()
+        killed.kill()
+        code, out, _ = killed.end()
+    assert (code, out) == (-signal.SIGKILL, "")
+    assert workers
     assert psutil.wait_procs(workers, SECONDS)[1] == []
+
+    interrupt("started", signal.SIGTERM, signal.SIGINT)
+    twice = run("search", "tiny.json", "--json")
+    assert (twice.code, twice.out) == (130, "")
+    assert "Traceback" not in twice.err
+    assert workers_of_this_process() == []
     (study,) = run("study", "list", "--json").json
     assert (study["state"], study["stop_reason"]) == ("stopped", "user")
 
@@ -152,33 +183,22 @@ def test_search_interrupted_once_and_then_twice_stops_and_goes_on(run, folder, s
     assert_whole(run, folder, searched)
 
 
-def test_killed_search_leaves_no_process_behind_and_goes_on(run, folder, searched):
-    with searching(folder) as killed:
-        killed.wait_for("trial 1:")
-        workers = killed.children()
-        killed.interrupt_group(signal.SIGKILL)
-        code, out, _ = killed.end()
-    assert (code, out) == (-signal.SIGKILL, "")
-    assert workers
-    assert psutil.wait_procs(workers, SECONDS)[1] == []
-
-    ended = run("search", "tiny.json", "--json")
-    assert (ended.code, ended.json["state"]) == (0, "completed")
-    assert_whole(run, folder, searched)
-
-
-def test_interrupted_training_of_the_teacher_goes_on(run, folder, tiny_spec):
-    teacher = {**tiny_spec["teacher"], "epochs": 60}
-    spec = {**tiny_spec, "teacher": teacher}
-    (folder / "tiny.json").write_text(json.dumps(spec), encoding="utf-8")
-    with searching(folder) as search:
-        search.wait_for("teacher: epoch 12 of 60")
-        search.send(signal.SIGINT)
-        code, out, err = search.end()
-    assert code == 130
-    assert json.loads(out)["stop_reason"] == "user"
-    assert "epoch 60 of" not in err
-    assert list((folder / "autokd.files" / "teachers").glob("*.checkpoint.pt"))
+def test_interrupted_training_of_the_teacher_goes_on(run, interrupt, tmp_path, tiny_spec):
+    teacher = {**tiny_spec["teacher"], "epochs": 5}
+    spec = {**tiny_spec, "teacher": teacher, "limits": {"trials": 1}, "final": None}
+    (tmp_path / "tiny.json").write_text(json.dumps(spec), encoding="utf-8")
+    interrupt("teacher_epoch", signal.SIGINT)
+    stopped = run("search", "tiny.json", "--json")
+    assert stopped.code == 130
+    assert stopped.json["stop_reason"] == "user"
+    assert "teacher: epoch 1 of 5" in stopped.err
+    assert "teacher: epoch 2 of 5" not in stopped.err
+    # And at once, while it goes on.
+    interrupt("teacher_epoch", signal.SIGINT, signal.SIGINT)
+    again = run("search", "tiny.json", "--json")
+    assert again.code == 130
+    assert "teacher: epoch 1 of 5" not in again.err
+    assert "teacher: epoch 2 of 5" in again.err
 
 
 def comparable(summary: dict[str, Any]) -> dict[str, Any]:
@@ -187,7 +207,7 @@ def comparable(summary: dict[str, Any]) -> dict[str, Any]:
     return {**summary, "teacher": teacher, "seconds": None}
 
 
-def test_search_continued_with_more_trials_equals_one_that_was_planned_so(
+def test_search_in_two_parts_and_without_cached_outputs_equals_one_in_a_piece(
     run, tmp_path, tiny_spec, searched
 ):
     (tmp_path / "tiny.json").write_text(json.dumps(tiny_spec), encoding="utf-8")
@@ -195,20 +215,15 @@ def test_search_continued_with_more_trials_equals_one_that_was_planned_so(
     assert stopped.code == 0
     assert "2 trials" in stopped.out
     assert "autokd export tiny --best" in stopped.err
+    outputs = tmp_path / "autokd.files" / "teacher-outputs"
+    assert list(outputs.glob("*/*.npy"))
+
+    shutil.rmtree(outputs)
+    distillation = {**tiny_spec["distillation"], "teach_once": {"memory_limit": "1B"}}
+    uncached = {**tiny_spec, "distillation": distillation}
+    (tmp_path / "tiny.json").write_text(json.dumps(uncached), encoding="utf-8")
     continued = run("search", "tiny.json", "--json")
     assert continued.code == 0
     assert comparable(continued.json) == comparable(searched.summary)
     assert search_trials(run) == search_trials(run, searched.storage)
-
-
-def test_results_do_not_depend_on_the_cache_of_the_teachers_outputs(
-    run, tmp_path, tiny_spec, searched
-):
-    distillation = {**tiny_spec["distillation"], "teach_once": {"memory_limit": "1B"}}
-    spec = {**tiny_spec, "distillation": distillation}
-    (tmp_path / "tiny.json").write_text(json.dumps(spec), encoding="utf-8")
-    uncached = run("search", "tiny.json", "--json")
-    assert uncached.code == 0
-    assert comparable(uncached.json) == comparable(searched.summary)
-    assert not list((tmp_path / "autokd.files").glob("teacher-outputs/*/*.npy"))
-    assert list((searched.folder / "autokd.files").glob("teacher-outputs/*/*.npy"))
+    assert not list(outputs.glob("*/*.npy"))
