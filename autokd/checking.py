@@ -103,8 +103,8 @@ def _no_teacher(report: object) -> NoReturn:
 def _nearest(violations: Sequence[Mapping[str, float]]) -> str:
     """The smallest violation that was found, in words."""
     least = min(violations, key=lambda violation: max(violation.values()))
-    return "the nearest is over by " + ", ".join(
-        f"{100 * share:.0f} % in {name}" for name, share in least.items()
+    return "the nearest has " + ", ".join(
+        f"{1 + share:.3g}x the limit of {name}" for name, share in least.items()
     )
 
 

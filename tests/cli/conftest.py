@@ -33,7 +33,7 @@ Run = Callable[..., Ended]
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
     """Runs a command in an empty folder of its own (or in what another fixture puts there)."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("AUTOKD_STORAGE", raising=False)
@@ -41,10 +41,10 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
     def run(*arguments: object) -> Ended:
         monkeypatch.setattr(sys, "argv", ["autokd", *map(str, arguments)])
-        capsys.readouterr()
+        capfd.readouterr()
         with pytest.raises(SystemExit) as end:
             main()
-        out, err = capsys.readouterr()
+        out, err = capfd.readouterr()
         return Ended(end.value.code or 0, out, err)
 
     return run
