@@ -66,6 +66,9 @@ from autokd.teacher import (
 _GRACE_SECONDS = 600
 """A worker that is asked to stop may finish its epoch; a second Ctrl-C does not wait for it."""
 
+_AFFORDABLE_COSTS = 50
+"""A network is built for each: some 20 ms, which a strategy may spend a second on."""
+
 _LOSSES: Mapping[str, type[DistillationLoss]] = {"kd": KDLoss}
 
 
@@ -397,6 +400,8 @@ def make_strategy(spec: StudySpec, parts: Parts, cost: Callable[[Architecture], 
         objectives=parts.objectives,
         violations=lambda architecture: parts.budget.violations(cost(architecture)),
         rungs=spec.fidelity.rungs,
+        figures=lambda architecture: cost(architecture).figures(),
+        affordable=_AFFORDABLE_COSTS,
     )
     if spec.strategy.name == "random":
         return RandomSearch(problem)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from autokd.strategies.base import Candidate, Problem, SpaceExhausted, Strategy
 from autokd.strategies.feasible import CandidateFinder
 from autokd.strategies.halving import SuccessiveHalving
+from autokd.strategies.observations import Observations
 from autokd.strategies.optuna_search import OptunaSearch
 from autokd.strategies.random_search import RandomSearch
 
 __all__ = [
     "Candidate",
     "CandidateFinder",
+    "Observations",
     "OptunaSearch",
     "Problem",
     "RandomSearch",

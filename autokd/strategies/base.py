@@ -59,6 +59,10 @@ class Problem:
         violations: by how much an architecture exceeds each limit of the budget, as a share of the
             limit; empty if it is within the budget. Exact, cheap and remembered by the callee.
         rungs: epochs at which the rungs of the fidelity ladder end, ascending.
+        figures: what is known of an architecture without training it, by name: its cost. Exact and
+            remembered like `violations`; positive, and the same names for every architecture.
+        affordable: how many new architectures a suggestion may ask the violations and figures of
+            before it must come to an end; where a network has to be built for it, that is few.
     """
 
     space: str
@@ -68,6 +72,8 @@ class Problem:
     objectives: tuple[Objective, ...]
     violations: Callable[[Architecture], Mapping[str, float]]
     rungs: tuple[int, ...]
+    figures: Callable[[Architecture], Mapping[str, float]] = lambda architecture: {}
+    affordable: int = 20_000
 
     @property
     def domain(self) -> Domain:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import inspect
 import logging
-import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -28,7 +27,8 @@ from autokd.errors import Mistake, SpecError, UnknownNameError
 from autokd.space import Choice
 from autokd.strategies.base import Problem
 from autokd.strategies.feasible import CandidateFinder
-from autokd.trial import Suggestion, Trial, TrialKind, TrialState
+from autokd.strategies.observations import Observations
+from autokd.trial import Suggestion, Trial, TrialState
 
 _ALIASES = {"tpe": "TPESampler", "nsga2": "NSGAIISampler", "gp": "GPSampler"}
 _ASKS = 10
@@ -46,10 +46,7 @@ class OptunaSearch:
     the record with the trial and come back from it.
 
     What the sampler is told of a trial:
-        - The values of the objectives at one rung, so that like is compared with like: the highest
-          rung that enough trials have finished, which is max(10, d + 3) for d parameters and at
-          least a tenth of those that finished the first rung; the first rung if none has so many.
-          A trial that was promoted further counts with its value at that rung.
+        - The values of the objectives at one rung; see `Observations`.
         - A trial that has not got so far is running if it is queued or running, so that the sampler
           keeps away from it; and pruned, with its last value, if it is paused.
         - A trial that failed, was over budget or has an unknown objective is failed. All samplers
@@ -70,9 +67,7 @@ class OptunaSearch:
 
     References:
         T. Akiba, S. Sano, T. Yanase, T. Ohta and M. Koyama, "Optuna: a next-generation
-        hyperparameter optimization framework", KDD 2019. S. Falkner, A. Klein and F. Hutter,
-        "BOHB: robust and efficient hyperparameter optimization at scale", ICML 2018: the choice of
-        the rung; the tenth is ours, as many as TPE takes to be good.
+        hyperparameter optimization framework", KDD 2019.
     """
 
     def __init__(
@@ -86,11 +81,10 @@ class OptunaSearch:
 
     def suggest(self, trials: Sequence[Trial], rng: np.random.Generator) -> Suggestion:
         """See `Strategy`."""
-        search = [trial for trial in trials if trial.kind is TrialKind.SEARCH]
-        search.sort(key=lambda trial: trial.number)
-        finder = CandidateFinder(self._problem, search, rng)
+        observations = Observations.of(self._problem, trials)
+        finder = CandidateFinder(self._problem, observations.trials, rng)
         with _quiet():
-            study = self._rebuild(search, seed=int(rng.integers(2**31)))
+            study = self._rebuild(observations, seed=int(rng.integers(2**31)))
         refused = []
         for _ in range(_ASKS):
             with _quiet():
@@ -103,15 +97,17 @@ class OptunaSearch:
             candidate = finder.find(refused)
         return Suggestion(candidate.architecture, candidate.distillation, _notes_of(study))
 
-    def _rebuild(self, trials: Sequence[Trial], seed: int) -> optuna.Study:
+    def _rebuild(self, observations: Observations, seed: int) -> optuna.Study:
         """The Optuna study of the record, with a new sampler."""
         study = optuna.create_study(
             sampler=self._make_sampler(seed),
             directions=[objective.direction for objective in self._problem.objectives],
         )
-        rung = self._common_rung(trials)
-        study.add_trials(self._told(trial, rung) for trial in trials)
-        _recall(study, trials)
+        study.add_trials(
+            self._told(trial, observations.rung, known)
+            for trial, known in zip(observations.trials, observations.known, strict=True)
+        )
+        _recall(study, observations.trials)
         return study
 
     def _ask(self, study: optuna.Study) -> dict[str, Choice]:
@@ -123,28 +119,14 @@ class OptunaSearch:
                 point[name] = _suggest(asked, name, distribution)
         return point
 
-    def _common_rung(self, trials: Sequence[Trial]) -> int:
-        """The rung whose values the sampler is told."""
-        finished = {
-            rung: sum(self._values(trial, rung) is not None for trial in trials)
-            for rung in self._problem.rungs
-        }
-        lowest = self._problem.rungs[0]
-        enough = max(10, len(self._domain.parameters) + 3, finished[lowest] / 10)
-        return max((rung for rung, n in finished.items() if n >= enough), default=lowest)
-
-    def _values(self, trial: Trial, rung: int) -> list[float] | None:
-        """The objectives at a rung, as users know them; None if one is unknown."""
-        figures = trial.figures_at(rung) if trial.state is not TrialState.FAILED else None
-        values = [objective.value(figures or {}) for objective in self._problem.objectives]
-        return None if any(map(math.isnan, values)) else values
-
-    def _told(self, trial: Trial, rung: int) -> FrozenTrial:
-        """What the sampler is told of a trial."""
-        values = self._values(trial, rung)
+    def _told(self, trial: Trial, rung: int, known: bool) -> FrozenTrial:
+        """What the sampler is told of a trial, whose values at the rung are known or not."""
+        values = None
         intermediate = {}
-        if values is not None:
+        if known:
             state = State.COMPLETE
+            figures = trial.figures_at(rung) or {}
+            values = [objective.value(figures) for objective in self._problem.objectives]
         elif trial.state in (TrialState.QUEUED, TrialState.RUNNING):
             state = State.RUNNING
         elif trial.state is TrialState.PAUSED and trial.evaluations[-1].epochs < rung:
@@ -184,7 +166,7 @@ class OptunaSearch:
             raise _wrong_options("the sampler's seed follows from the study's; leave `seed` out")
         try:
             with _quiet():
-                self._ask(self._rebuild([], seed=0))
+                self._ask(self._rebuild(Observations.of(self._problem, []), seed=0))
         except (TypeError, ValueError) as error:
             raise _wrong_options(f"{self._class.__name__} does not work here: {error}") from error
 
