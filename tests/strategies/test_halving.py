@@ -3,17 +3,20 @@ from __future__ import annotations
 import dataclasses
 import math
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from autokd.multiobjective import Objective
 from autokd.strategies import SuccessiveHalving
+from autokd.strategies.halving import best_first, hyperband_sizes
 from autokd.trial import Evaluation, TrialKind, TrialState
 
 ACCURACY = Objective("accuracy", "maximize")
 SIZE = Objective("parameters", "minimize")
 HALVING = SuccessiveHalving((1, 3, 9), 3, (ACCURACY,))
+HYPERBAND = SuccessiveHalving((1, 3, 9), 3, (ACCURACY,), brackets=3)
 
 
 @pytest.fixture
@@ -119,19 +122,89 @@ def test_a_ladder_that_is_none_is_refused(rungs, eta, message):
         SuccessiveHalving(rungs, eta, (ACCURACY,))
 
 
-def run_study(make_trial, curves, limit, trials=()):
+def test_brackets_have_the_sizes_of_hyperbands_table():
+    # Table 1 of the paper: R = 81, eta = 3.
+    rungs = (1, 3, 9, 27, 81)
+    halving = SuccessiveHalving(rungs, 3, (ACCURACY,), brackets=5)
+    assert hyperband_sizes(5, 3) == [81, 27, 9, 6, 5]
+    starts = [halving.first_epochs(number) for number in range(2 * 128)]
+    assert [starts[:128].count(rung) for rung in rungs] == [81, 27, 9, 6, 5]
+    assert starts[:128] == starts[128:]
+
+
+def test_fewer_brackets_are_the_first_of_the_table():
+    halving = SuccessiveHalving((1, 3, 9, 27, 81), 3, (ACCURACY,), brackets=2)
+    starts = [halving.first_epochs(number) for number in range(108)]
+    assert (starts.count(1), starts.count(3)) == (81, 27)
+
+
+@pytest.mark.parametrize(("rungs", "eta"), [(3, 3), (5, 3), (6, 2), (2, 10)])
+def test_every_part_of_a_study_has_its_share_of_each_bracket(rungs, eta):
+    ladder = [eta**k for k in range(rungs)]
+    halving = SuccessiveHalving(ladder, eta, (ACCURACY,), brackets=rungs)
+    sizes = np.array(hyperband_sizes(rungs, eta))
+    brackets = np.array([halving.bracket(number) for number in range(sizes.sum())])
+    for n in range(1, sizes.sum() + 1):
+        counts = np.bincount(brackets[:n], minlength=rungs)
+        assert abs(counts - n * sizes / sizes.sum()).max() < 1.5
+
+
+def test_one_bracket_starts_every_trial_at_the_first_rung():
+    assert {HALVING.first_epochs(number) for number in range(100)} == {1}
+
+
+def test_trials_compete_within_their_bracket_only(make_trial):
+    def paused(number, accuracy):
+        rung = HYPERBAND.bracket(number)
+        return make_trial(number, None, (accuracy,) * (rung + 1), TrialState.PAUSED)
+
+    numbers = {s: [n for n in range(15) if HYPERBAND.bracket(n) == s] for s in range(3)}
+    low = [paused(number, 0.9) for number in numbers[0]]
+    late = [
+        dataclasses.replace(trial, evaluations=trial.evaluations[-1:])
+        for trial in (paused(number, 0.1 * i) for i, number in enumerate(numbers[1]))
+    ]
+    assert len(low) == 9 and len(late) == 3
+    # At three epochs the second bracket has three trials, all worse than those of the first.
+    assert promoted_numbers(HYPERBAND, low + late) == [late[2].number, *numbers[0][:3]]
+
+
+def test_a_trial_that_starts_at_a_later_rung_is_not_stopped_before(make_trial):
+    third = next(n for n in range(15) if HYPERBAND.bracket(n) == 1)
+    assert HYPERBAND.next_epochs(make_trial(third, None, ())) == 3
+    at_three = dataclasses.replace(
+        make_trial(third, None, ()), evaluations=(Evaluation(3, {"accuracy": 0.5}),)
+    )
+    assert HYPERBAND.next_epochs(at_three) == 9
+
+
+@pytest.mark.parametrize("brackets", [0, 4])
+def test_brackets_without_a_rung_are_refused(brackets):
+    with pytest.raises(ValueError, match=f"brackets must be 1 to 3.*got {brackets}"):
+        SuccessiveHalving((1, 3, 9), 3, (ACCURACY,), brackets)
+
+
+def test_the_best_come_first_whatever_the_number_of_objectives():
+    nan = math.nan
+    assert best_first(np.array([[2.0], [nan], [1.0], [2.0], [0.0]])).tolist() == [4, 2, 0, 3]
+    # Two fronts, the second of one point; of the first the ends have most room.
+    table = np.array([[5.0, 5.0], [0.9, 3.0], [0.0, 4.0], [1.0, 1.0], [4.0, 0.0], [nan, 0.0]])
+    assert best_first(table).tolist() == [2, 4, 3, 1, 0]
+
+
+def run_study(make_trial, curves, limit, trials=(), halving=HALVING):
     """One worker, as the study's loop goes: a promotion first, then a new trial."""
     trials = list(trials)
 
     def finish_rung(trial):
-        epochs = HALVING.next_epochs(trial)
-        value = curves[trial.number][HALVING.rungs.index(epochs)]
+        epochs = halving.next_epochs(trial)
+        value = curves[trial.number][halving.rungs.index(epochs)]
         evaluations = (*trial.evaluations, Evaluation(epochs, {"accuracy": value}))
         state = TrialState.COMPLETE if epochs == 9 else TrialState.PAUSED
         return dataclasses.replace(trial, state=state, epochs=epochs, evaluations=evaluations)
 
     while True:
-        promoted = HALVING.promotion(trials)
+        promoted = halving.promotion(trials)
         if promoted is not None:
             trials[promoted.number] = finish_rung(promoted)
         elif len(trials) < limit:
@@ -150,10 +223,13 @@ few = settings(
 
 
 @few
-@given(curves, st.integers(1, 29))
-def test_a_study_that_is_extended_equals_one_that_was_not_interrupted(make_trial, curves, first):
-    stopped = run_study(make_trial, curves, first)
-    assert run_study(make_trial, curves, 30, stopped) == run_study(make_trial, curves, 30)
+@given(curves, st.integers(1, 29), st.sampled_from([HALVING, HYPERBAND]))
+def test_a_study_that_is_extended_equals_one_that_was_not_interrupted(
+    make_trial, curves, first, halving
+):
+    stopped = run_study(make_trial, curves, first, halving=halving)
+    extended = run_study(make_trial, curves, 30, stopped, halving)
+    assert extended == run_study(make_trial, curves, 30, halving=halving)
 
 
 @few
@@ -172,3 +248,18 @@ def test_in_the_end_the_best_share_of_every_rung_has_gone_on(make_trial, curves)
         finished.sort(key=lambda trial: (-trial.figures_at(rung)["accuracy"], trial.number))
         best = finished[: max(1, len(finished) // 3)]
         assert all(trial.figures_at(above) for trial in best)
+
+
+@few
+@given(curves)
+def test_in_the_end_the_best_share_of_every_bracket_has_gone_on(make_trial, curves):
+    trials = run_study(make_trial, curves, 30, halving=HYPERBAND)
+    for bracket in range(3):
+        members = [trial for trial in trials if HYPERBAND.bracket(trial.number) == bracket]
+        for rung, above in ((1, 3), (3, 9))[bracket:]:
+            finished = [trial for trial in members if trial.figures_at(rung)]
+            finished.sort(key=lambda trial: (-trial.figures_at(rung)["accuracy"], trial.number))
+            best = finished[: max(1, len(finished) // 3)]
+            assert all(trial.figures_at(above) for trial in best)
+        first = HYPERBAND.rungs[bracket]
+        assert all(trial.evaluations[0].epochs == first for trial in members)
