@@ -30,7 +30,12 @@ from autokd.strategies.feasible import CandidateFinder
 from autokd.strategies.observations import Observations
 from autokd.trial import Suggestion, Trial, TrialState
 
-_ALIASES = {"tpe": "TPESampler", "nsga2": "NSGAIISampler", "gp": "GPSampler"}
+_ALIASES = {
+    "tpe": "TPESampler",
+    "nsga2": "NSGAIISampler",
+    "nsga3": "NSGAIIISampler",
+    "gp": "GPSampler",
+}
 _ASKS = 10
 """How often the sampler is asked before the nearest candidate is taken."""
 
@@ -43,7 +48,8 @@ class OptunaSearch:
 
     For every suggestion an Optuna study is rebuilt in memory from the record, so that the record
     is the only state. A sampler's own notes about a trial (the generation in NSGA-II, say) go into
-    the record with the trial and come back from it.
+    the record with the trial and come back from it. What it draws when it works something out from
+    the trials (which of a niche survive in NSGA-III, say) is drawn anew each time.
 
     What the sampler is told of a trial:
         - The values of the objectives at one rung; see `Observations`.
@@ -58,7 +64,7 @@ class OptunaSearch:
 
     Args:
         problem: what is searched.
-        sampler: `tpe`, `nsga2`, `gp`, or the name of a class in `optuna.samplers`.
+        sampler: `tpe`, `nsga2`, `nsga3`, `gp`, or the name of a class in `optuna.samplers`.
         options: arguments of the sampler. Its seed comes from the study.
 
     Raises:
@@ -195,7 +201,7 @@ def _sampler_class(name: str) -> type[BaseSampler]:
         raise UnknownNameError("Optuna sampler", name, [*_ALIASES, *usable])
     if class_name == "CmaEsSampler":
         mistake = "CmaEsSampler keeps its state as a pickle in the record, and none is ever loaded"
-        raise SpecError("the study", [Mistake("strategy.sampler", mistake, "use another sampler")])
+        raise SpecError("the study", [Mistake("strategy.sampler", mistake, "use `cmaes`")])
     sampler_class: type[BaseSampler] = known[class_name]
     return sampler_class
 

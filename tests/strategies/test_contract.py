@@ -13,13 +13,24 @@ from autokd.errors import NothingFeasibleError
 from autokd.seeding import rng_for
 from autokd.space import Architecture, Domain
 from autokd.strategies import OptunaSearch, RandomSearch, SpaceExhausted
+from autokd.strategies.cma import CMAES
+from autokd.strategies.evolution import RegularizedEvolution
 from autokd.trial import TrialKind, TrialState
+
+
+def one_objective(problem):
+    """For strategies that cannot do more."""
+    return dataclasses.replace(problem, objectives=problem.objectives[:1])
+
 
 STRATEGIES = {
     "random": RandomSearch,
     "tpe": lambda problem: OptunaSearch(problem, "tpe"),
     "nsga2": lambda problem: OptunaSearch(problem, "nsga2", {"population_size": 6}),
     "qmc": lambda problem: OptunaSearch(problem, "QMCSampler"),
+    "nsga3": lambda problem: OptunaSearch(problem, "nsga3", {"population_size": 6}),
+    "regularized_evolution": lambda problem: RegularizedEvolution(problem, population=6, sample=3),
+    "cmaes": lambda problem: CMAES(one_objective(problem)),
 }
 TINY = Domain({"op": CategoricalDistribution(["a", "b", "c"]), "width": IntDistribution(1, 4)})
 

@@ -117,14 +117,16 @@ def test_a_paused_trial_of_several_objectives_has_no_intermediate_value(make_pro
     assert view["trials"][10].intermediate_values == {}
 
 
-def test_generations_of_nsga2_go_through_the_record(make_problem, make_trial):
+@pytest.mark.parametrize(("name", "sampler"), [("nsga2", "NSGAII"), ("nsga3", "NSGAIII")])
+def test_generations_go_through_the_record(make_problem, make_trial, name, sampler):
     problem = make_problem()
-    search = OptunaSearch(problem, "nsga2", {"population_size": 4})
+    search = OptunaSearch(problem, name, {"population_size": 4})
     trials = []
     for number in range(12):
         suggestion = search.suggest(trials, rng_for(0, number, "suggest"))
         trials.append(make_trial(number, suggestion))
-    generations = [t.notes["optuna"]["trial"]["NSGAIISampler:generation"] for t in trials]
+    key = f"{sampler}Sampler:generation"
+    generations = [trial.notes["optuna"]["trial"][key] for trial in trials]
     assert generations == [0] * 4 + [1] * 4 + [2] * 4
 
 
