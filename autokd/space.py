@@ -17,10 +17,12 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
+from optuna.trial import TrialState as State
 
 from autokd.task import Task
 
 if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
     from torch import nn
 
 Choice = bool | int | float | str
@@ -29,6 +31,9 @@ Choices = Mapping[str, Choice]
 _SIGNIFICANT_DIGITS = 6
 _GRID_DIGITS = 12
 """Of numbers on a grid: they must stay on it, only the noise of the arithmetic is cut off."""
+
+_LONGEST_COUNT = 64
+"""A whole number with more values than this does not count things that have parameters."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +112,50 @@ class Domain:
                     f"condition of {name!r}: expected a parameter whose parent "
                     f"{condition.parent!r} stands before it, got the parameters {names}"
                 )
+
+    @classmethod
+    def from_optuna(
+        cls,
+        source: Mapping[str, BaseDistribution] | Iterable[FrozenTrial],
+        conditions: Mapping[str, Condition] | None = None,
+    ) -> Domain:
+        """The domain of an Optuna search space, or the one that the trials of a study show.
+
+        Of trials: the parameters are all that any trial asked for, in the order of first asking. A
+        number whose range changed has the widest of its ranges, without steps. A parameter that
+        completed trials lack gets a condition if an earlier parameter tells them from those that
+        have it: a categorical one by its categories, a whole number by a limit (the third layer
+        exists from three layers on). Of several such parents it is the one with the fewest values
+        seen; the first of those, if there are several.
+
+        This cannot be inferred and leaves the parameter without a condition: one that hangs on a
+        float, on two parameters at once, or on what is no parameter. A parent's value that no trial
+        had counts as one without the parameter. What few trials show may be a coincidence.
+
+        Args:
+            source: distribution of each parameter by name, parents before their children; or the
+                trials of a study (`study.trials`).
+            conditions: activation conditions by name; they replace inferred ones.
+
+        Raises:
+            ValueError: a distribution or category that a domain cannot hold; a condition on an
+                unknown parent or value; trials that disagree about a parameter.
+        """
+        trials = [] if isinstance(source, Mapping) else list(source)
+        parameters = dict(source) if isinstance(source, Mapping) else _parameters_of(trials)
+        for name, distribution in parameters.items():
+            _check_distribution(name, distribution)
+        domain = cls(parameters, {**_conditions_of(trials, parameters), **(conditions or {})})
+        for name, condition in domain.conditions.items():
+            _check_values(name, condition, parameters[condition.parent])
+        return domain
+
+    def to_optuna(self) -> tuple[dict[str, BaseDistribution], dict[str, Condition]]:
+        """Optuna's distributions by name, and the conditions, which Optuna has no place for.
+
+        `Domain.from_optuna(*domain.to_optuna())` is the domain again.
+        """
+        return dict(self.parameters), dict(self.conditions)
 
     def is_active(self, name: str, choices: Choices) -> bool:
         """Whether the parameter exists, given the choices of its ancestors."""
@@ -332,3 +381,107 @@ def _other_values(
         smallest = value + distribution.step if up else value - distribution.step
         return [smallest, moved]
     return [moved]
+
+
+def _check_distribution(name: str, distribution: BaseDistribution) -> None:
+    """Raises ValueError if a domain cannot hold the distribution."""
+    if isinstance(distribution, IntDistribution | FloatDistribution):
+        return
+    if not isinstance(distribution, CategoricalDistribution):
+        raise ValueError(
+            f"{name}: expected a FloatDistribution, IntDistribution or CategoricalDistribution of "
+            f"Optuna, got {distribution!r}"
+        )
+    choices = distribution.choices
+    for choice in choices:
+        if not isinstance(choice, bool | int | float | str):
+            raise ValueError(
+                f"{name}: expected categories that are text, numbers or booleans, got {choice!r}; "
+                "give it a name ('none', say) and translate that in the objective"
+            )
+    if len(set(choices)) < len(choices):
+        raise ValueError(
+            f"{name}: expected categories that differ, got {choices}; to Python True equals 1 and "
+            "1 equals 1.0, so give them names"
+        )
+
+
+def _check_values(name: str, condition: Condition, parent: BaseDistribution) -> None:
+    """Raises ValueError if the parent never has one of the condition's values."""
+    for value in condition.values:
+        try:
+            _quantise(condition.parent, value, parent)
+        except ValueError as error:
+            raise ValueError(f"condition of {name!r}: {error}") from error
+
+
+def _parameters_of(trials: Iterable[FrozenTrial]) -> dict[str, BaseDistribution]:
+    """All parameters that any trial asked for, in the order of first asking."""
+    result: dict[str, BaseDistribution] = {}
+    for trial in trials:
+        for name, distribution in trial.distributions.items():
+            known = result.get(name, distribution)
+            result[name] = known if known == distribution else _cover(name, known, distribution)
+    return result
+
+
+def _cover(name: str, one: BaseDistribution, other: BaseDistribution) -> BaseDistribution:
+    """A distribution that holds the values of two with different ranges."""
+    if isinstance(one, IntDistribution) and isinstance(other, IntDistribution):
+        if one.log == other.log:
+            return IntDistribution(min(one.low, other.low), max(one.high, other.high), one.log)
+    if isinstance(one, FloatDistribution) and isinstance(other, FloatDistribution):
+        if one.log == other.log:
+            return FloatDistribution(min(one.low, other.low), max(one.high, other.high), one.log)
+    raise ValueError(
+        f"{name}: expected one kind, scale and list of categories in all trials, got {one} and "
+        f"{other}; leave out the trials of one of them"
+    )
+
+
+def _conditions_of(
+    trials: Sequence[FrozenTrial], parameters: Mapping[str, BaseDistribution]
+) -> dict[str, Condition]:
+    """For each parameter that not all completed trials have, the condition that explains it."""
+    # A trial that did not complete may have ended before it asked for everything.
+    points = [(trial.params, trial.state is State.COMPLETE) for trial in trials]
+    result: dict[str, Condition] = {}
+    earlier: list[str] = []
+    for name, distribution in parameters.items():
+        having = [point for point, _ in points if name in point]
+        lacking = [point for point, whole in points if whole and name not in point]
+        fewest = math.inf
+        for parent in earlier if lacking else ():
+            if any(parent not in point for point in having):
+                continue
+            awake = {point[parent] for point in having}
+            asleep = {point[parent] for point in lacking if parent in point}
+            values = _telling(parameters[parent], awake, asleep)
+            if values and len(awake | asleep) < fewest:
+                fewest = len(awake | asleep)
+                result[name] = Condition(parent, values)
+        if not isinstance(distribution, FloatDistribution):
+            earlier.append(name)
+    return result
+
+
+def _telling(parent: BaseDistribution, awake: set[Any], asleep: set[Any]) -> tuple[Choice, ...]:
+    """Values of the parent at which a child exists; empty if the parent does not tell.
+
+    Args:
+        parent: distribution of the parent, which is no float.
+        awake: its values in trials that have the child.
+        asleep: its values in trials that lack the child.
+    """
+    if not asleep or awake & asleep:
+        return ()
+    if isinstance(parent, CategoricalDistribution):
+        chosen = (_category(parent, index) for index in range(len(parent.choices)))
+        return tuple(choice for choice in chosen if choice in awake)
+    assert isinstance(parent, IntDistribution)
+    values = range(parent.low, parent.high + 1, parent.step)
+    if len(values) <= _LONGEST_COUNT and min(awake) > max(asleep):
+        return tuple(value for value in values if value >= min(awake))
+    if len(values) <= _LONGEST_COUNT and max(awake) < min(asleep):
+        return tuple(value for value in values if value <= max(awake))
+    return ()

@@ -13,6 +13,7 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from autokd.space import Architecture, Condition, Domain
 
@@ -274,3 +275,96 @@ def test_an_architecture_survives_json_and_the_way_to_a_worker(domain, seed):
 def test_the_choices_of_an_architecture_cannot_be_changed():
     with pytest.raises(TypeError):
         Architecture("s", {"a": 1}).choices["a"] = 2  # type: ignore[index]
+
+
+def trial(asked: Domain, point: dict, state: TrialState = TrialState.COMPLETE) -> FrozenTrial:
+    """A trial of Optuna that has asked for the parameters of a point."""
+    distributions = {name: asked.parameters[name] for name in point}
+    value = 0.0 if state is TrialState.COMPLETE else None
+    return create_trial(state=state, value=value, params=point, distributions=distributions)
+
+
+@few
+@given(domains())
+def test_a_domain_is_the_same_after_the_way_to_optuna_and_back(domain):
+    distributions, conditions = domain.to_optuna()
+    assert Domain.from_optuna(distributions, conditions) == domain
+
+
+def test_trials_show_their_domain_with_its_conditions():
+    points = CONDITIONAL.sample(np.random.default_rng(0), 40)
+    found = Domain.from_optuna(trial(CONDITIONAL, point) for point in points)
+    assert found == CONDITIONAL
+
+
+@pytest.mark.parametrize("awake", [(3, 4), (1, 2)])
+def test_a_whole_number_may_say_from_or_up_to_which_value_a_parameter_exists(awake):
+    layers = Domain(
+        {"layers": IntDistribution(1, 4), "x": FloatDistribution(0, 1), "y": IntDistribution(0, 9)},
+        {"y": Condition("layers", awake)},
+    )
+    points = layers.sample(np.random.default_rng(0), 30)
+    assert Domain.from_optuna(trial(layers, point) for point in points) == layers
+
+
+def test_a_parameter_that_hangs_on_a_float_or_on_two_others_is_left_without_a_condition():
+    parameters = {
+        "a": CategoricalDistribution([False, True]),
+        "b": CategoricalDistribution([False, True]),
+        "x": FloatDistribution(0, 1),
+        "both": IntDistribution(0, 1),
+        "far": IntDistribution(0, 1),
+    }
+    trials = []
+    for point in Domain(parameters).sample(np.random.default_rng(0), 40):
+        if not (point["a"] and point["b"]):
+            del point["both"]
+        if point["x"] < 0.5:
+            del point["far"]
+        trials.append(trial(Domain(parameters), point))
+    found = Domain.from_optuna(trials)
+    assert found.parameters == parameters and found.conditions == {}
+
+
+def test_what_a_trial_that_did_not_complete_has_not_asked_for_shows_nothing():
+    whole, part = {"top": "ws", "p": 0.5, "k": 2}, {"top": "er"}
+    failed = [trial(CONDITIONAL, part, state) for state in (TrialState.FAIL, TrialState.PRUNED)]
+    assert Domain.from_optuna([trial(CONDITIONAL, whole), *failed]).conditions == {}
+
+
+def test_a_range_that_changed_is_the_widest():
+    narrow = Domain({"x": IntDistribution(2, 8, step=2), "y": FloatDistribution(0.5, 1)})
+    other = Domain({"x": IntDistribution(1, 5), "y": FloatDistribution(0, 0.75)})
+    trials = [trial(narrow, {"x": 8, "y": 1.0}), trial(other, {"x": 5, "y": 0.0})]
+    assert Domain.from_optuna(trials).parameters == {
+        "x": IntDistribution(1, 8),
+        "y": FloatDistribution(0, 1),
+    }
+
+
+def test_trials_that_disagree_about_a_parameter_are_refused():
+    for other in (FloatDistribution(1, 2), CategoricalDistribution([1, 2])):
+        domains = Domain({"x": IntDistribution(1, 2)}), Domain({"x": other})
+        with pytest.raises(ValueError, match="x: expected one kind.*leave out"):
+            Domain.from_optuna(trial(domain, {"x": 1}) for domain in domains)
+
+
+def test_given_conditions_replace_what_trials_show():
+    points = CONDITIONAL.sample(np.random.default_rng(0), 40)
+    given = {"k": Condition("top", ("er", "ws"))}
+    found = Domain.from_optuna((trial(CONDITIONAL, point) for point in points), given)
+    assert found.conditions == {**CONDITIONAL.conditions, **given}
+
+
+def test_a_search_space_that_a_domain_cannot_hold_is_refused():
+    two = CategoricalDistribution(["a", "b"])
+    with pytest.raises(ValueError, match="got None; give it a name"):
+        Domain.from_optuna({"x": CategoricalDistribution(["a", None])})
+    with pytest.raises(ValueError, match="True equals 1"):
+        Domain.from_optuna({"x": CategoricalDistribution([True, 1])})
+    with pytest.raises(ValueError, match="x: expected a FloatDistribution"):
+        Domain.from_optuna({"x": [1, 2]})  # type: ignore[dict-item]
+    with pytest.raises(ValueError, match="parent 'z' stands before"):
+        Domain.from_optuna({"x": two}, {"x": Condition("z", ("a",))})
+    with pytest.raises(ValueError, match="condition of 'y': x: expected one of .*got 'c'"):
+        Domain.from_optuna({"x": two, "y": two}, {"y": Condition("x", ("c",))})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from autokd.strategies.as_optuna import as_optuna_sampler
 from autokd.strategies.base import Candidate, Problem, SpaceExhausted, Strategy
 from autokd.strategies.feasible import CandidateFinder
 from autokd.strategies.halving import SuccessiveHalving
@@ -19,4 +20,5 @@ __all__ = [
     "SpaceExhausted",
     "Strategy",
     "SuccessiveHalving",
+    "as_optuna_sampler",
 ]
