@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from autokd.multiobjective import crowding_distance, non_dominated_ranks
 from autokd.strategies.base import Candidate, Problem
 from autokd.strategies.feasible import CandidateFinder
+from autokd.strategies.halving import best_first
 from autokd.strategies.observations import Observations
 from autokd.trial import Suggestion, Trial, TrialState
 
@@ -60,13 +60,12 @@ class RegularizedEvolution:
         return Suggestion(candidate.architecture, candidate.distillation)
 
     def _parent(self, observations: Observations, rng: np.random.Generator) -> Trial:
-        """The winner of one tournament among the youngest trials."""
-        alive = np.flatnonzero(observations.known)[-self._population :]
+        """The winner of one tournament among the youngest trials; of equals the younger."""
+        alive = np.flatnonzero(observations.known)[: -self._population - 1 : -1]
         drawn = rng.integers(len(alive), size=self._sample)
-        best = _best_first(observations.losses[alive])
+        best = best_first(observations.losses[alive]).tolist()
         winner = next(member for member in best if member in drawn)
-        parent: Trial = observations.trials[alive[winner]]
-        return parent
+        return observations.trials[int(alive[winner])]
 
     def _child(self, parent: Trial, finder: CandidateFinder, rng: np.random.Generator) -> Candidate:
         """A neighbour of the parent that may be proposed, or what is nearest to one."""
@@ -79,13 +78,3 @@ class RegularizedEvolution:
                 return candidate
             refused.append(candidate)
         return finder.find(refused)
-
-
-def _best_first(losses: np.ndarray) -> list[int]:
-    """Rows of (n, m) losses by rank, then by room, then by age: the younger first."""
-    ranks = non_dominated_ranks(losses)
-    room = np.zeros(len(losses))
-    for rank in np.unique(ranks):
-        room[ranks == rank] = crowding_distance(losses[ranks == rank])
-    order: list[int] = np.lexsort((-np.arange(len(losses)), -room, ranks)).tolist()
-    return order

@@ -72,7 +72,8 @@ def test_a_small_sample_lets_others_than_the_best_be_parents(grid, record):
     trials = record((0, 0, 0.9), (5, 5, 0.1))
     found = children(RegularizedEvolution(grid, population=2, sample=1), trials, 40)
     parents = [min(((0, 0), (5, 5)), key=lambda p: changes(point, p)) for point in found]
-    assert 10 < parents.count((0, 0)) < 30
+    # A child between the two is taken for one of the first.
+    assert 14 < parents.count((0, 0)) < 34
 
 
 def test_with_several_objectives_rank_comes_first_and_then_room(grid, record):
