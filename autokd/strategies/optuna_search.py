@@ -9,6 +9,8 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -19,11 +21,11 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
-from optuna.samplers import BaseGASampler, BaseSampler
+from optuna.samplers import BaseGASampler, BaseSampler, CmaEsSampler
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as State
 
-from autokd.errors import Mistake, SpecError, UnknownNameError
+from autokd.errors import AutokdError, Mistake, SpecError, UnknownNameError
 from autokd.space import Choice
 from autokd.strategies.base import Problem
 from autokd.strategies.feasible import CandidateFinder
@@ -40,6 +42,9 @@ _ASKS = 10
 """How often the sampler is asked before the nearest candidate is taken."""
 
 _NOTES = "optuna"
+_PICKLED = ("cma:", "sepcma:", "cmawm:")
+"""What the attributes begin with in which `CmaEsSampler` keeps pickles: never written, nor read."""
+
 _NO_TIME = datetime(1970, 1, 1)
 
 
@@ -57,6 +62,7 @@ class OptunaSearch:
           keeps away from it; and pruned, with its last value, if it is paused.
         - A trial that failed, was over budget or has an unknown objective is failed. All samplers
           ignore those; the budget is a filter and need not be learned.
+    A sampler's `after_trial` is not called: one that learns there learns nothing.
 
     A proposal that is over budget or known already is asked for again a few times, while the
     refused ones stay in the sampler's view as running. Failing that, the nearest candidate that
@@ -64,7 +70,8 @@ class OptunaSearch:
 
     Args:
         problem: what is searched.
-        sampler: `tpe`, `nsga2`, `nsga3`, `gp`, or the name of a class in `optuna.samplers`.
+        sampler: `tpe`, `nsga2`, `nsga3`, `gp`, the name of a class in `optuna.samplers`, or a class
+            (see `hub_sampler`).
         options: arguments of the sampler. Its seed comes from the study.
 
     Raises:
@@ -77,11 +84,17 @@ class OptunaSearch:
     """
 
     def __init__(
-        self, problem: Problem, sampler: str, options: Mapping[str, Any] | None = None
+        self,
+        problem: Problem,
+        sampler: str | type[BaseSampler],
+        options: Mapping[str, Any] | None = None,
     ) -> None:
         self._problem = problem
         self._domain = problem.domain
-        self._class = _sampler_class(sampler)
+        self._class = _sampler_class(sampler) if isinstance(sampler, str) else sampler
+        if issubclass(self._class, CmaEsSampler):
+            mistake = f"{self._class.__name__} keeps its state as a pickle, and none is ever loaded"
+            raise SpecError("the study", [Mistake("strategy.sampler", mistake, "use `cmaes`")])
         self._options = dict(options or {})
         self._check_options()
 
@@ -157,7 +170,7 @@ class OptunaSearch:
             params=params,
             distributions={name: self._domain.parameters[name] for name in params},
             user_attrs={},
-            system_attrs=dict(trial.notes.get(_NOTES, {}).get("trial", {})),
+            system_attrs=_without_pickles(trial.notes.get(_NOTES, {}).get("trial", {})),
             intermediate_values=intermediate,
         )
 
@@ -175,6 +188,63 @@ class OptunaSearch:
                 self._ask(self._rebuild(Observations.of(self._problem, []), seed=0))
         except (TypeError, ValueError) as error:
             raise _wrong_options(f"{self._class.__name__} does not work here: {error}") from error
+
+
+def hub_sampler(
+    package: str, class_name: str | None = None, ref: str = "main", registry: Path | None = None
+) -> type[BaseSampler]:
+    """A sampler of OptunaHub, for `OptunaSearch`.
+
+    This downloads Python code from github.com/optuna/optunahub-registry, unless it was downloaded
+    before, and runs it with all the rights of this process. Nobody has checked that code for us.
+
+    Args:
+        package: path in the registry, `samplers/auto_sampler` say.
+        class_name: class in the package; may be left out if there is only one sampler.
+        ref: branch, tag or commit of the registry. A commit never changes; what a branch held at
+            the first download is kept.
+        registry: folder to load from instead of downloading; it holds `<package>/__init__.py`.
+
+    Raises:
+        AutokdError: OptunaHub is not installed, or the package cannot be downloaded or imported.
+        UnknownNameError: there is no such class in the package.
+    """
+    try:
+        import optunahub
+        from git.exc import GitError
+        from github import GithubException
+    except ImportError as error:
+        message = f"expected the package `optunahub` for the sampler {package!r}; got: {error}"
+        raise AutokdError(message, hint='pip install "autokd[optunahub]"') from error
+    try:
+        if registry is None:
+            module = optunahub.load_module(package, ref=ref)
+        else:
+            module = optunahub.load_local_module(package, registry_root=str(registry))
+    except ImportError as error:
+        hint = f"pip install -r https://hub.optuna.org/{package}/requirements.txt"
+        raise AutokdError(f"cannot import {package!r} of OptunaHub: {error}", hint=hint) from error
+    except (GitError, GithubException, OSError) as error:
+        hint = "look the name up at https://hub.optuna.org, and check the network"
+        raise AutokdError(f"cannot load {package!r} of OptunaHub: {error}", hint=hint) from error
+    samplers = _samplers_of(module)
+    if class_name is None and len(samplers) == 1:
+        return next(iter(samplers.values()))
+    if class_name not in samplers:
+        raise UnknownNameError(f"class of {package!r}", class_name or "", samplers)
+    return samplers[class_name]
+
+
+def _samplers_of(package: ModuleType) -> dict[str, type[BaseSampler]]:
+    """The samplers that a package defines, not those that it imports, by name."""
+    return {
+        name: value
+        for name, value in vars(package).items()
+        if inspect.isclass(value)
+        and issubclass(value, BaseSampler)
+        and not inspect.isabstract(value)
+        and value.__module__.startswith(package.__name__)
+    }
 
 
 class _Told(FrozenTrial):
@@ -199,9 +269,6 @@ def _sampler_class(name: str) -> type[BaseSampler]:
     if class_name not in known or inspect.isabstract(known[class_name]):
         usable = [n for n, sampler in known.items() if not inspect.isabstract(sampler)]
         raise UnknownNameError("Optuna sampler", name, [*_ALIASES, *usable])
-    if class_name == "CmaEsSampler":
-        mistake = "CmaEsSampler keeps its state as a pickle in the record, and none is ever loaded"
-        raise SpecError("the study", [Mistake("strategy.sampler", mistake, "use `cmaes`")])
     sampler_class: type[BaseSampler] = known[class_name]
     return sampler_class
 
@@ -226,12 +293,16 @@ def _notes_of(study: optuna.Study) -> dict[str, Any]:
     """What the sampler must find again, of the newest trial and of the study; JSON data."""
     newest = study.get_trials(deepcopy=False)[-1].system_attrs
     # A copy of the parameters, for processes that share a database while the sampler works.
-    trial = {key: value for key, value in newest.items() if "relative_params" not in key}
+    trial = {k: v for k, v in _without_pickles(newest).items() if "relative_params" not in k}
     # Lists are caches of what follows from the trials.
     attributes = study._storage.get_study_system_attrs(study._study_id)
     whole = {k: v for k, v in attributes.items() if isinstance(v, int | float | str)}
     notes = {"trial": trial, "study": whole}
     return {_NOTES: {k: v for k, v in notes.items() if v}} if trial or whole else {}
+
+
+def _without_pickles(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in attributes.items() if not key.startswith(_PICKLED)}
 
 
 def _recall(study: optuna.Study, trials: Sequence[Trial]) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import logging
 import subprocess
 import sys
@@ -12,10 +13,11 @@ from optuna.distributions import CategoricalDistribution, IntDistribution
 from optuna.samplers import RandomSampler
 from optuna.trial import TrialState as State
 
-from autokd.errors import SpecError, UnknownNameError
+from autokd.errors import AutokdError, SpecError, UnknownNameError
 from autokd.seeding import rng_for
 from autokd.space import Domain
 from autokd.strategies import OptunaSearch, RandomSearch
+from autokd.strategies.optuna_search import hub_sampler
 from autokd.trial import Suggestion, TrialState
 
 
@@ -239,3 +241,88 @@ def test_brute_force_visits_a_finite_space(make_problem, make_trial):
 def test_the_strategies_do_not_load_torch():
     code = "import autokd.strategies, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_no_pickle_is_written_to_the_record_or_read_from_it(make_problem, make_trial, monkeypatch):
+    """Samplers of samplers use `CmaEsSampler` without being one."""
+
+    def keep(self, study, trial):
+        seen.append([t.system_attrs for t in study.get_trials(deepcopy=False)[:-1]])
+        for key in ("cma:optimizer:0", "cmawm:optimizer:0", "sepcma:n", "mine:n"):
+            study._storage.set_trial_system_attr(trial._trial_id, key, "80049")
+
+    seen = []
+    monkeypatch.setattr(RandomSampler, "before_trial", keep)
+    problem = make_problem()
+    suggestion = suggest(problem, [])
+    assert suggestion.notes == {"optuna": {"trial": {"mine:n": "80049"}}}
+    notes = {"optuna": {"trial": {"cma:optimizer:0": "80049", "mine:n": "80049"}}}
+    suggest(problem, [make_trial(0, dataclasses.replace(suggestion, notes=notes))])
+    assert seen[-1][0] == {"mine:n": "80049"}
+
+
+@pytest.fixture
+def registry(tmp_path):
+    """A folder like the registry of OptunaHub, with one package of the given code."""
+    pytest.importorskip("optunahub")
+
+    def make(code):
+        package = tmp_path / "samplers" / "mine"
+        package.mkdir(parents=True, exist_ok=True)
+        (package / "__init__.py").write_text(code, encoding="utf-8")
+        return tmp_path
+
+    return make
+
+
+ONE = "from optuna.samplers import RandomSampler, TPESampler\nclass Mine(RandomSampler): pass\n"
+
+
+def test_a_sampler_of_the_hub_searches(make_problem, registry):
+    problem = make_problem()
+    sampler = hub_sampler("samplers/mine", registry=registry(ONE))
+    assert sampler.__name__ == "Mine"
+    suggestion = OptunaSearch(problem, sampler).suggest([], np.random.default_rng(0))
+    assert suggestion == suggest(problem, [])
+    with pytest.raises(SpecError, match="Mine does not work here"):
+        OptunaSearch(problem, sampler, {"population_size": 3})
+
+
+def test_of_several_samplers_one_is_named(registry):
+    folder = registry(ONE + "class Other(TPESampler): pass\n")
+    assert hub_sampler("samplers/mine", "Other", registry=folder).__name__ == "Other"
+    for name in (None, "RandomSampler", "Any"):
+        with pytest.raises(UnknownNameError, match="'Mine', 'Other'"):
+            hub_sampler("samplers/mine", name, registry=folder)
+
+
+def test_a_sampler_of_the_hub_that_keeps_pickles_is_refused(make_problem, registry):
+    code = "from optuna.samplers import CmaEsSampler\nclass Mine(CmaEsSampler): pass\n"
+    sampler = hub_sampler("samplers/mine", registry=registry(code))
+    with pytest.raises(SpecError, match="pickle"):
+        OptunaSearch(make_problem(), sampler)
+
+
+def test_a_package_of_the_hub_that_cannot_be_imported_says_what_to_install(registry):
+    with pytest.raises(AutokdError, match=r"no_such_package[\s\S]*samplers/mine/requirements"):
+        hub_sampler("samplers/mine", registry=registry("import no_such_package"))
+
+
+def test_a_package_that_cannot_be_downloaded_is_said(monkeypatch):
+    hub = pytest.importorskip("optunahub")
+    asked = []
+
+    def load_module(package, ref):
+        asked.append((package, ref))
+        raise ConnectionError("no network")
+
+    monkeypatch.setattr(hub, "load_module", load_module)
+    with pytest.raises(AutokdError, match=r"cannot load 'samplers/mine'.*no network[\s\S]*hub\."):
+        hub_sampler("samplers/mine", ref="v1")
+    assert asked == [("samplers/mine", "v1")]
+
+
+def test_without_the_hub_the_error_says_how_to_install_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "optunahub", None)
+    with pytest.raises(AutokdError, match=r"pip install \"autokd\[optunahub\]\""):
+        hub_sampler("samplers/mine")
