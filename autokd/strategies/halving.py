@@ -140,7 +140,8 @@ def best_first(table: np.ndarray) -> np.ndarray:
     known = np.flatnonzero(~np.isnan(table).any(axis=1))
     ranks = non_dominated_ranks(table[known])
     crowding = np.zeros(len(known))
-    for rank in np.unique(ranks):
+    # In a front of one or two all have the same room: with one objective nearly all are such.
+    for rank in np.flatnonzero(np.bincount(ranks) > 2):
         crowding[ranks == rank] = crowding_distance(table[known[ranks == rank]])
     result: np.ndarray = known[np.lexsort((-crowding, ranks))]
     return result

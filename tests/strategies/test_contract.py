@@ -13,6 +13,7 @@ from autokd.errors import NothingFeasibleError
 from autokd.seeding import rng_for
 from autokd.space import Architecture, Domain
 from autokd.strategies import OptunaSearch, RandomSearch, SpaceExhausted
+from autokd.strategies.bohb import BOHBSearch
 from autokd.strategies.cma import CMAES
 from autokd.strategies.evolution import RegularizedEvolution
 from autokd.trial import TrialKind, TrialState
@@ -25,6 +26,7 @@ def one_objective(problem):
 
 STRATEGIES = {
     "random": RandomSearch,
+    "autokd": BOHBSearch,
     "tpe": lambda problem: OptunaSearch(problem, "tpe"),
     "nsga2": lambda problem: OptunaSearch(problem, "nsga2", {"population_size": 6}),
     "qmc": lambda problem: OptunaSearch(problem, "QMCSampler"),
