@@ -38,20 +38,36 @@ from autokd.layers import Normalised
 from autokd.multiobjective import Objective
 from autokd.space import Architecture, Choices, Condition, Domain, SearchSpace
 from autokd.spec import (
+    AutoKDSpec,
+    BayesianSpec,
+    CmaEsSpec,
     CustomDataSpec,
     DataSpec,
     DigitsSpec,
     DistillationSpec,
+    EvolutionSpec,
     ImageFolderSpec,
     NpzSpec,
     NumberRange,
+    OptunaSpec,
+    RandomSpec,
     SpaceSpec,
     StudySpec,
     TorchvisionSpec,
     installed_spaces,
 )
 from autokd.store import Store
-from autokd.strategies import OptunaSearch, Problem, RandomSearch, Strategy, SuccessiveHalving
+from autokd.strategies import (
+    CMAES,
+    BayesianSearch,
+    BOHBSearch,
+    OptunaSearch,
+    Problem,
+    RandomSearch,
+    RegularizedEvolution,
+    Strategy,
+    SuccessiveHalving,
+)
 from autokd.study import Observer, Study, recorded_study
 from autokd.task import Task
 from autokd.teacher import (
@@ -66,8 +82,8 @@ from autokd.teacher import (
 _GRACE_SECONDS = 600
 """A worker that is asked to stop may finish its epoch; a second Ctrl-C does not wait for it."""
 
-_AFFORDABLE_COSTS = 50
-"""A network is built for each: some 20 ms, which a strategy may spend a second on."""
+_AFFORDABLE_COSTS = 16
+"""A network is built for each, which takes some 20 ms."""
 
 _LOSSES: Mapping[str, type[DistillationLoss]] = {"kd": KDLoss}
 
@@ -129,7 +145,9 @@ def assemble_study(
         record,
         store,
         strategy=make_strategy(spec, parts, evaluator.cost),
-        halving=SuccessiveHalving(spec.fidelity.rungs, spec.fidelity.eta, parts.objectives),
+        halving=SuccessiveHalving(
+            spec.fidelity.rungs, spec.fidelity.eta, parts.objectives, spec.fidelity.brackets
+        ),
         objectives=parts.objectives,
         budget=parts.budget,
         spec=spec,
@@ -403,10 +421,19 @@ def make_strategy(spec: StudySpec, parts: Parts, cost: Callable[[Architecture], 
         figures=lambda architecture: cost(architecture).figures(),
         affordable=_AFFORDABLE_COSTS,
     )
-    if spec.strategy.name == "random":
-        return RandomSearch(problem)
-    sampler = spec.strategy.sampler or spec.strategy.name
-    return OptunaSearch(problem, sampler, spec.strategy.options)
+    match spec.strategy:
+        case BayesianSpec(initial=initial):
+            return BayesianSearch(problem, initial=initial)
+        case AutoKDSpec():
+            return BOHBSearch(problem)
+        case EvolutionSpec(population=population, sample=sample):
+            return RegularizedEvolution(problem, population, sample)
+        case CmaEsSpec(population=population):
+            return CMAES(problem, population)
+        case OptunaSpec(name=name, sampler=sampler, options=options):
+            return OptunaSearch(problem, sampler or name, options)
+        case RandomSpec():
+            return RandomSearch(problem)
 
 
 # Teacher and workers

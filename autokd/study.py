@@ -342,7 +342,7 @@ class Study:
                 cost=cost,
                 repeat=0,
                 state=TrialState.QUEUED if feasible else TrialState.INFEASIBLE,
-                epochs=self.halving.rungs[0],
+                epochs=self.halving.first_epochs(len(self._of_kind(TrialKind.SEARCH))),
                 notes=suggestion.notes,
             )
         )

@@ -50,4 +50,4 @@ def losses(objectives: Sequence[Objective], figures: Iterable[Mapping[str, float
         An (n, m) array; smaller is better, NaN where a figure was not measured.
     """
     rows = [[objective.loss(one) for objective in objectives] for one in figures]
-    return np.asarray(rows, dtype=float).reshape(-1, len(objectives))
+    return np.asarray(rows, dtype=float).reshape(len(rows), len(objectives))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -34,12 +35,12 @@ class Candidate:
     architecture: Architecture
     distillation: Choices
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Equal for equal candidates, in every process."""
         return json.dumps([self.architecture.key, dict(self.distillation)], sort_keys=True)
 
-    @property
+    @cached_property
     def point(self) -> str:
         """The same without the seed of the draw: equal for two draws of one generator."""
         choices = dict(self.architecture.choices)
@@ -75,7 +76,7 @@ class Problem:
     figures: Callable[[Architecture], Mapping[str, float]] = lambda architecture: {}
     affordable: int = 20_000
 
-    @property
+    @cached_property
     def domain(self) -> Domain:
         """The joint domain; `join` and `candidate` go to and from its points."""
         architecture = self.architecture.prefixed(_ARCHITECTURE)

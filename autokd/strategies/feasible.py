@@ -53,7 +53,11 @@ class CandidateFinder:
 
     def accepts(self, candidate: Candidate) -> bool:
         """Whether the candidate is within the budget and at a point that the record lacks."""
-        return self._is_new(candidate) and self._excess(candidate) == 0
+        return self.is_new(candidate) and self._excess(candidate) == 0
+
+    def is_new(self, candidate: Candidate) -> bool:
+        """Whether the candidate is at a point that the record lacks."""
+        return candidate.point not in self._points
 
     def find(self, refused: Sequence[Candidate] = ()) -> Candidate:
         """A candidate that may be proposed.
@@ -105,7 +109,7 @@ class CandidateFinder:
                 if self.accepts(neighbour):
                     return neighbour
                 # Within the budget what is not new is in the record: no need to ask for its cost.
-                if excess == 0 and not self._is_new(neighbour):
+                if excess == 0 and not self.is_new(neighbour):
                     here, idle = neighbour, 0
                     break
                 if self._excess(neighbour) < excess:
@@ -125,9 +129,6 @@ class CandidateFinder:
         for index in rng.permutation(len(changes)):
             other, taught = changes[index]
             yield Candidate(problem.draw(other, rng), taught)
-
-    def _is_new(self, candidate: Candidate) -> bool:
-        return candidate.point not in self._points
 
     def _excess(self, candidate: Candidate) -> float:
         """By how much the candidate exceeds the budget, summed over the limits; 0 if not."""

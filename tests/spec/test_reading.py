@@ -107,7 +107,8 @@ def test_all_mistakes_are_reported_at_once_with_their_paths(mistakes: Mistakes) 
         "budget.parameters": "expected a count, like 20k, 1.5M or 0.1x of the teacher's; got '2MB'",
         "budget.macs": "expected a positive number with an optional unit, like 20k, 1.5M, 64KiB, "
         "2MB or 0.1x; got []",
-        "strategy.name": "expected one of 'random', 'tpe', 'nsga2', 'gp', 'optuna'; got 'tp' "
+        "strategy.name": "expected one of 'bayesian', 'autokd', 'regularized_evolution', 'cmaes', "
+        "'random', 'tpe', 'nsga2', 'nsga3', 'gp', 'optuna'; got 'tp' "
         "(did you mean 'tpe'?)",
         "fidelity.min_epochs": "expected an integer; got 1.5",
         "fidelity.max_epochs": "expected an integer; got true",
@@ -132,7 +133,7 @@ def test_all_mistakes_are_reported_at_once_with_their_paths(mistakes: Mistakes) 
             "data.validation: expected a number < 1; got",
         ),
         ("strategy", {}, "strategy.name: expected a value; got nothing"),
-        ("strategy", {"name": 3}, "strategy.name: expected one of 'random', 'tpe', 'nsga2', 'gp',"),
+        ("strategy", {"name": 3}, "strategy.name: expected one of 'bayesian', 'autokd', 'regularized_evolution', 'cmaes',"),
         ("strategy", {"name": "random", "options": {}}, "strategy.options: unknown field (known"),
         (
             "strategy",

@@ -12,7 +12,7 @@ from optuna.distributions import CategoricalDistribution, IntDistribution
 from autokd.errors import NothingFeasibleError
 from autokd.seeding import rng_for
 from autokd.space import Architecture, Domain
-from autokd.strategies import OptunaSearch, RandomSearch, SpaceExhausted
+from autokd.strategies import BayesianSearch, OptunaSearch, RandomSearch, SpaceExhausted
 from autokd.strategies.bohb import BOHBSearch
 from autokd.strategies.cma import CMAES
 from autokd.strategies.evolution import RegularizedEvolution
@@ -33,6 +33,7 @@ STRATEGIES = {
     "nsga3": lambda problem: OptunaSearch(problem, "nsga3", {"population_size": 6}),
     "regularized_evolution": lambda problem: RegularizedEvolution(problem, population=6, sample=3),
     "cmaes": lambda problem: CMAES(one_objective(problem)),
+    "bayesian": BayesianSearch,
 }
 TINY = Domain({"op": CategoricalDistribution(["a", "b", "c"]), "width": IntDistribution(1, 4)})
 

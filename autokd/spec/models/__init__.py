@@ -25,7 +25,11 @@ from autokd.spec.models.learning import (
     TrainingSpec,
 )
 from autokd.spec.models.search import (
+    AutoKDSpec,
+    BayesianSpec,
     BudgetSpec,
+    CmaEsSpec,
+    EvolutionSpec,
     ExecutionSpec,
     FidelitySpec,
     FinalSpec,
@@ -41,11 +45,15 @@ from autokd.spec.models.study import StudySpec
 
 __all__ = [
     "AugmentationSpec",
+    "AutoKDSpec",
+    "BayesianSpec",
     "BudgetSpec",
+    "CmaEsSpec",
     "CustomDataSpec",
     "DataSpec",
     "DigitsSpec",
     "DistillationSpec",
+    "EvolutionSpec",
     "ExecutionSpec",
     "FidelitySpec",
     "FinalSpec",

@@ -75,10 +75,40 @@ class RandomSpec(Spec):
     name: Literal["random"] = Field(description="Always `random`.")
 
 
-class OptunaSpec(Spec):
-    """A sampler of Optuna: `tpe`, `nsga2`, `gp`, or any by its class name with `optuna`."""
+class BayesianSpec(Spec):
+    """A model of the unknown objectives on choices and known costs; the one we recommend."""
 
-    name: Literal["tpe", "nsga2", "gp", "optuna"] = Field(description="Which sampler.")
+    name: Literal["bayesian"] = Field(description="Always `bayesian`.")
+    initial: int = Field(4, ge=2, description="Random candidates before the first model.")
+
+
+class AutoKDSpec(Spec):
+    """BOHB's densities of good and bad candidates, at the highest rung that has enough trials."""
+
+    name: Literal["autokd"] = Field(description="Always `autokd`.")
+
+
+class EvolutionSpec(Spec):
+    """Regularised evolution: mutations of the best of a few of the youngest."""
+
+    name: Literal["regularized_evolution"] = Field(description="Always `regularized_evolution`.")
+    population: int = Field(20, ge=1, description="So many of the youngest trials are alive.")
+    sample: int = Field(5, ge=1, description="Of which so many compete to be the parent.")
+
+
+class CmaEsSpec(Spec):
+    """Covariance matrix adaptation, on numbers and on categories as numbers; one objective."""
+
+    name: Literal["cmaes"] = Field(description="Always `cmaes`.")
+    population: int | None = Field(
+        None, ge=4, description="Trials of a generation; left out: by the number of parameters."
+    )
+
+
+class OptunaSpec(Spec):
+    """A sampler of Optuna: `tpe`, `nsga2`, `nsga3`, `gp`, or any by its class with `optuna`."""
+
+    name: Literal["tpe", "nsga2", "nsga3", "gp", "optuna"] = Field(description="Which sampler.")
     sampler: str | None = Field(
         None, description="Class in optuna.samplers, only with `name: optuna`."
     )
@@ -94,21 +124,35 @@ class OptunaSpec(Spec):
         return self
 
 
-StrategySpec = Annotated[RandomSpec | OptunaSpec, Field(discriminator="name")]
+StrategySpec = Annotated[
+    BayesianSpec | AutoKDSpec | EvolutionSpec | CmaEsSpec | RandomSpec | OptunaSpec,
+    Field(discriminator="name"),
+]
 
 
 class FidelitySpec(Spec):
-    """Successive halving over epochs: rungs at `min_epochs * eta**k`, the last at `max_epochs`."""
+    """Successive halving over epochs: rungs at `min_epochs * eta**k`, the last at `max_epochs`.
+
+    With several brackets it is Hyperband: some trials start at a higher rung.
+    """
 
     min_epochs: int = Field(gt=0, description="Epochs after which trials are first compared.")
     max_epochs: int = Field(gt=0, description="Epochs of a trial that is never stopped early.")
     eta: int = Field(3, ge=2, description="One of `eta` trials of a rung is promoted.")
+    brackets: int = Field(
+        1, ge=1, description="1: all trials start at the first rung; k: at the first k rungs."
+    )
 
     @model_validator(mode="after")
     def _is_a_ladder(self) -> FidelitySpec:
         if self.min_epochs > self.max_epochs:
             raise ValueError(
                 f"expected min_epochs <= max_epochs; got {self.min_epochs} and {self.max_epochs}"
+            )
+        if self.brackets > len(self.rungs):
+            raise ValueError(
+                f"expected at most {len(self.rungs)} brackets, one for each of the rungs "
+                f"{self.rungs}; got {self.brackets}"
             )
         return self
 

@@ -1,0 +1,263 @@
+"""A Gaussian process over architectures and settings: what to expect where nothing was tried."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import LinAlgError, cho_solve, cholesky, solve_triangular
+from scipy.optimize import minimize
+
+from autokd.strategies.bayesian.columns import Columns
+
+_SQRT5 = math.sqrt(5)
+_JITTER = 1e-6
+_FEATURE_SCALE = 4.0
+"""Features lie within a few standard deviations; so much of them counts as the whole range."""
+
+_MOST_STEPS = 40
+_FIT_ROWS = 200
+"""Hyper-parameters are fitted to so many rows at most; the posterior uses all."""
+
+
+@dataclass(frozen=True)
+class Prior:
+    """Normal priors of the logarithms of the hyper-parameters, as (mean, standard deviation).
+
+    The weights of categories and the lengths of numbers grow with the number d of columns, so that
+    two random points are about as similar in many dimensions as in few.
+    """
+
+    category_weight: tuple[float, float] = (0.0, 1.0)
+    """Shifted by -log(d) / 2."""
+    length: tuple[float, float] = (0.0, 1.0)
+    """Shifted by log(d) / 2."""
+    mean_share: tuple[float, float] = (0.0, 1.0)
+    """Of the logit."""
+    scale: tuple[float, float] = (0.0, 1.0)
+    noise: tuple[float, float] = (math.log(1e-3), 2.0)
+    slope: tuple[float, float] = (math.log(0.3), 1.0)
+
+
+class GaussianProcess:
+    """Posterior of one objective over candidates.
+
+    The covariance of two candidates is a mean and a product over their c + q + f columns, so that
+    it can say both "this choice matters by itself" and "this combination is like no other", and a
+    linear part in the features:
+
+        s [ share · mean_i k_i + (1 - share) · prod_i k_i ] + slope · (1 + f · f')
+
+    with k_i = exp(-w_i) for two different categories and the Matérn-5/2 function of |x - x'| / l_i
+    for numbers and features. The hyper-parameters are the most probable ones under `Prior`.
+
+    Args:
+        columns: n candidates, n >= 1.
+        targets: (n,) values with mean 0 and standard deviation 1, or so.
+        prior: of the hyper-parameters.
+
+    References:
+        C. Hvarfner, E. O. Hellsten and L. Nardi, "Vanilla Bayesian optimization performs great in
+        high dimensions", ICML 2024: priors that grow with the dimension. B. Ru, A. Alvi, V. Nguyen,
+        M. A. Osborne and S. Roberts, "Bayesian optimisation over multiple continuous and
+        categorical inputs", ICML 2020: sum and product of kernels; here the sum is over single
+        columns, with the linear part ours.
+    """
+
+    def __init__(self, columns: Columns, targets: np.ndarray, prior: Prior | None = None) -> None:
+        self._columns = columns
+        rows = _representative(targets)
+        fitted = _Likelihood(columns[rows], targets[rows], prior or Prior())
+        self._kernel = _Kernel.of(fitted.maximise(), columns)
+        self._condition(targets)
+
+    @property
+    def noise(self) -> float:
+        """Variance of the noise, in units of the targets' variance."""
+        return self._kernel.noise
+
+    def given(self, columns: Columns, targets: np.ndarray) -> GaussianProcess:
+        """The same process, with more values known; the hyper-parameters stay."""
+        other = object.__new__(GaussianProcess)
+        other._kernel = self._kernel
+        other._columns = self._columns.join(columns)
+        other._condition(np.concatenate([self._targets, targets]))
+        return other
+
+    def _condition(self, targets: np.ndarray) -> None:
+        self._targets = targets
+        covariance = self._kernel(self._columns, self._columns)
+        covariance[np.diag_indices(len(targets))] += self._kernel.noise + _JITTER
+        self._factor = cholesky(covariance, lower=True)
+        self._weights = cho_solve((self._factor, True), targets)
+
+    def predict(self, columns: Columns) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation, each (n,), of the value without noise."""
+        covariance = self._kernel(columns, self._columns)
+        explained = solve_triangular(self._factor, covariance.T, lower=True)
+        variance = self._kernel.variance(columns) - (explained**2).sum(axis=0)
+        return covariance @ self._weights, np.sqrt(np.maximum(variance, 1e-10))
+
+    def sample(self, columns: Columns, rng: np.random.Generator) -> np.ndarray:
+        """(n,) values drawn jointly, without noise."""
+        covariance = self._kernel(columns, self._columns)
+        explained = solve_triangular(self._factor, covariance.T, lower=True)
+        joint = self._kernel(columns, columns) - explained.T @ explained
+        joint[np.diag_indices(len(columns))] += _JITTER
+        root = cholesky(joint, lower=True)
+        drawn: np.ndarray = covariance @ self._weights + root @ rng.standard_normal(len(columns))
+        return drawn
+
+
+def _representative(targets: np.ndarray) -> np.ndarray:
+    """Rows to fit the hyper-parameters to: half are the best, the rest an even choice."""
+    if len(targets) <= _FIT_ROWS:
+        return np.arange(len(targets))
+    order = np.argsort(targets, kind="stable")
+    best, rest = order[: _FIT_ROWS // 2], order[_FIT_ROWS // 2 :]
+    even = rest[np.linspace(0, len(rest) - 1, _FIT_ROWS - len(best)).astype(int)]
+    return np.sort(np.concatenate([best, even]))
+
+
+@dataclass(frozen=True)
+class _Kernel:
+    """The covariance with its hyper-parameters."""
+
+    weights: np.ndarray
+    lengths: np.ndarray
+    share: float
+    scale: float
+    noise: float
+    slope: float
+
+    @classmethod
+    def of(cls, logs: np.ndarray, columns: Columns) -> _Kernel:
+        c = columns.categories.shape[1]
+        share, scale, noise, slope = logs[-4:]
+        return cls(
+            np.exp(logs[:c]),
+            np.exp(logs[c:-4]),
+            1 / (1 + math.exp(-share)),
+            math.exp(scale),
+            math.exp(noise),
+            math.exp(slope),
+        )
+
+    def __call__(self, rows: Columns, columns: Columns) -> np.ndarray:
+        """(n, m) covariances of n with m candidates."""
+        count = max(len(self.weights) + len(self.lengths), 1)
+        shape = len(rows), len(columns)
+        total, exponent, factor = np.zeros(shape), np.zeros(shape), np.ones(shape)
+        for i, weight in enumerate(self.weights):
+            differ = rows.categories[:, None, i] != columns.categories[None, :, i]
+            exponent += weight * differ
+            total += 1 - (1 - math.exp(-weight)) * differ
+        for x, y, length in zip(
+            _positions(rows).T, _positions(columns).T, self.lengths, strict=True
+        ):
+            r = np.abs(x[:, None] - y[None, :])
+            r *= _SQRT5 / length
+            exponent += r
+            one = 1 + r * (1 + r / 3)
+            factor *= one
+            one *= np.exp(-r)
+            total += one
+        factor *= np.exp(-exponent)
+        result = self.scale * (self.share / count * total + (1 - self.share) * factor)
+        result += self.slope * (1 + rows.features @ columns.features.T)
+        return result
+
+    def variance(self, rows: Columns) -> np.ndarray:
+        """(n,) covariances of candidates with themselves."""
+        linear: np.ndarray = 1 + (rows.features**2).sum(axis=1)
+        return self.scale + self.slope * linear
+
+
+def _positions(columns: Columns) -> np.ndarray:
+    """(n, q + f) numbers and features, on scales where 1 is the whole range."""
+    return np.concatenate([columns.numbers, columns.features / _FEATURE_SCALE], axis=1)
+
+
+class _Likelihood:
+    """How probable the hyper-parameters are, given values at candidates."""
+
+    def __init__(self, columns: Columns, targets: np.ndarray, prior: Prior) -> None:
+        self._targets = targets
+        self._columns = columns
+        categories, positions = columns.categories.T, _positions(columns).T
+        self._differ = (categories[:, :, None] != categories[:, None, :]).astype(float)
+        self._apart = np.abs(positions[:, :, None] - positions[:, None, :])
+        self._linear = 1 + columns.features @ columns.features.T
+        c, q = len(categories), len(positions)
+        shift = math.log(max(c + q, 1)) / 2
+        rows = [
+            *[(prior.category_weight[0] - shift, prior.category_weight[1])] * c,
+            *[(prior.length[0] + shift, prior.length[1])] * q,
+            *(prior.mean_share, prior.scale, prior.noise, prior.slope),
+        ]
+        self._middle, self._spread = np.array(rows).T
+
+    def maximise(self) -> np.ndarray:
+        """The logarithms of the most probable hyper-parameters."""
+        bounds = np.stack([self._middle - 6, self._middle + 6], axis=1)
+        found = minimize(
+            self._loss_and_slope,
+            self._middle,
+            jac=True,
+            method="L-BFGS-B",
+            bounds=bounds,
+            options={"maxiter": _MOST_STEPS},
+        )
+        best: np.ndarray = found.x
+        return best
+
+    def _loss_and_slope(self, logs: np.ndarray) -> tuple[float, np.ndarray]:
+        """The negative logarithm of the posterior density and its gradient."""
+        kernel = _Kernel.of(logs, self._columns)
+        c, n = len(self._differ), len(self._targets)
+        count = max(len(logs) - 4, 1)
+        unequal = np.exp(-kernel.weights[:, None, None] * self._differ)
+        r = self._apart * (_SQRT5 / kernel.lengths)[:, None, None]
+        decay = np.exp(-r)
+        polynomial = 1 + r * (1 + r / 3)
+        near = polynomial * decay
+        product = unequal.prod(axis=0) * near.prod(axis=0)
+        mean = (unequal.sum(axis=0) + near.sum(axis=0)) / count
+        base = kernel.share * mean + (1 - kernel.share) * product
+        covariance = kernel.scale * base + kernel.slope * self._linear
+        covariance[np.diag_indices(n)] += kernel.noise + _JITTER
+        from_prior = (logs - self._middle) / self._spread
+        try:
+            factor = cholesky(covariance, lower=True)
+        except LinAlgError:
+            return 1e10, np.zeros_like(logs)
+        inverse = cho_solve((factor, True), np.eye(n))
+        weights = inverse @ self._targets
+        loss = self._targets @ weights / 2 + np.log(np.diag(factor)).sum()
+        # d loss / d theta = sum(g * d covariance / d theta)
+        g = (inverse - np.outer(weights, weights)) / 2
+        through_product = kernel.scale * (1 - kernel.share) * g * product
+        through_mean = kernel.scale * kernel.share / count * g
+        # d near / d log(length), and the same as a share of near.
+        growth = r * r * (1 + r) / 3
+        slope = np.concatenate(
+            [
+                -kernel.weights * _sums((through_product + through_mean * unequal) * self._differ),
+                _sums(through_product * (growth / polynomial) + through_mean * growth * decay),
+                [
+                    kernel.scale * kernel.share * (1 - kernel.share) * (g * (mean - product)).sum(),
+                    kernel.scale * (g * base).sum(),
+                    kernel.noise * np.trace(g),
+                    kernel.slope * (g * self._linear).sum(),
+                ],
+            ]
+        )
+        assert len(slope) == len(logs) and c <= len(logs)
+        return float(loss + (from_prior**2).sum() / 2), slope + from_prior / self._spread
+
+
+def _sums(stack: np.ndarray) -> np.ndarray:
+    """The sum of each matrix of a stack."""
+    sums: np.ndarray = stack.sum(axis=(1, 2))
+    return sums

@@ -1,0 +1,127 @@
+"""What the record says of candidates that are not in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from autokd.multiobjective import losses, non_dominated_ranks
+from autokd.strategies.base import Candidate, Problem
+from autokd.strategies.bayesian.acquisition import log_expected_volume
+from autokd.strategies.bayesian.columns import Columns, Encoder
+from autokd.strategies.bayesian.gaussian_process import GaussianProcess
+from autokd.strategies.bayesian.pool import Pool
+from autokd.strategies.bayesian.targets import part_rank
+from autokd.strategies.observations import Observations
+from autokd.trial import Trial
+
+_DRAWS = 16
+"""Of each loss that is not integrated in closed form."""
+
+_MARGIN = 0.1
+"""The volume reaches beyond the worst that was met, by so much of the extent."""
+
+_LEAST_EXTENT = 1e-3
+"""Of a loss that is the same for all candidates so far."""
+
+
+class Model:
+    """Expected improvement of the front by a candidate; made anew for every suggestion.
+
+    Args:
+        problem: what is searched.
+        observations: the record; at least two trials with known objectives.
+        rng: draws the values of what still runs, and all else that is not in closed form.
+    """
+
+    def __init__(
+        self, problem: Problem, observations: Observations, rng: np.random.Generator
+    ) -> None:
+        self._problem = problem
+        trained = np.flatnonzero(observations.known)
+        self._trained = Pool.of(problem, map(_candidate, _rows(observations.trials, trained)))
+        metrics = [objective.metric for objective in problem.objectives]
+        unknown = [i for i, metric in enumerate(metrics) if metric not in self._trained.names]
+        # Whatever is known, one loss is integrated in closed form.
+        unknown = unknown or [0]
+        exact = [i for i in range(len(metrics)) if i not in unknown]
+        self._exact = [problem.objectives[i] for i in exact]
+        table = observations.losses[trained]
+        self._middle = table[:, exact].mean(axis=0)
+        self._spread = np.maximum(table[:, exact].std(axis=0), 1e-12)
+        self._encoder = Encoder(problem.domain, self._trained.logs)
+        columns = self._columns(self._trained)
+        self._processes = [GaussianProcess(columns, part_rank(table[:, i])) for i in unknown]
+        self._normals = rng.standard_normal((_DRAWS if len(unknown) > 1 else 1, len(unknown) - 1))
+        pending = _rows(observations.trials, np.flatnonzero(observations.pending))
+        self._front = self._believed(Pool.of(problem, map(_candidate, pending)), rng)
+        worst, best = self._front.max(axis=0), self._front.min(axis=0)
+        self._reference = worst + _MARGIN * np.maximum(worst - best, _LEAST_EXTENT)
+
+    def _believed(self, pending: Pool, rng: np.random.Generator) -> np.ndarray:
+        """(n, m) losses of what was trained and, drawn, of what still runs; the unknown first."""
+        columns = self._columns(self._trained)
+        exact = self._exact_losses(self._trained)
+        if len(pending):
+            added = self._columns(pending)
+            self._processes = [
+                process.given(added, process.sample(added, rng)) for process in self._processes
+            ]
+            columns = columns.join(added)
+            exact = np.concatenate([exact, self._exact_losses(pending)])
+        # Without the noise of single trainings.
+        means = [process.predict(columns)[0] for process in self._processes]
+        return np.column_stack([*means, exact])
+
+    def leaders(self, count: int) -> list[Candidate]:
+        """The best trained candidates as the model sees them."""
+        table = self._front[: len(self._trained)]
+        order = np.lexsort((table[:, 0], non_dominated_ranks(table)))
+        return [self._trained.candidates[i] for i in order[:count]]
+
+    def score(self, pool: Pool) -> np.ndarray:
+        """(n,) logarithms of the expected improvement by each candidate."""
+        columns = self._columns(pool)
+        mean, deviation = self._processes[0].predict(columns)
+        draws = len(self._normals)
+        others = []
+        for process, normals in zip(self._processes[1:], self._normals.T, strict=True):
+            middle, spread = process.predict(columns)
+            others.append(middle[:, None] + spread[:, None] * normals)
+        for exact in self._exact_losses(pool).T:
+            others.append(np.repeat(exact[:, None], draws, axis=1))
+        stacked = np.stack(others, axis=2) if others else np.empty((len(pool), draws, 0))
+        return log_expected_volume(mean, deviation, stacked, self._front, self._reference)
+
+    def guess(self, pool: Pool) -> np.ndarray:
+        """The same, with what the candidates cost predicted from what others cost."""
+        known = self._columns(self._trained).without_features()
+        asked = self._columns(Pool(pool.candidates, pool.units, self._no_figures(pool), ()))
+        predicted = []
+        for logs in self._trained.logs.T:
+            middle, spread = logs.mean(), max(float(logs.std()), 1e-12)
+            process = GaussianProcess(known, (logs - middle) / spread)
+            predicted.append(process.predict(asked.without_features())[0] * spread + middle)
+        figures = np.exp(np.column_stack(predicted))
+        return self.score(Pool(pool.candidates, pool.units, figures, self._trained.names))
+
+    def _no_figures(self, pool: Pool) -> np.ndarray:
+        return np.ones((len(pool), len(self._trained.names)))
+
+    def _exact_losses(self, pool: Pool) -> np.ndarray:
+        """(n, k) losses that are known without training, scaled like the others."""
+        table = losses(self._exact, pool.as_figures())
+        scaled: np.ndarray = (table - self._middle) / self._spread
+        return scaled
+
+    def _columns(self, pool: Pool) -> Columns:
+        return self._encoder.columns(pool.units, pool.logs)
+
+
+def _candidate(trial: Trial) -> Candidate:
+    return Candidate(trial.architecture, trial.distillation)
+
+
+def _rows(trials: Sequence[Trial], rows: np.ndarray) -> list[Trial]:
+    return [trials[row] for row in rows]

@@ -1,0 +1,152 @@
+"""The strategy that autokd recommends: a model of what is not known, a filter for what is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+
+import numpy as np
+
+from autokd.space import Choices
+from autokd.strategies.base import Candidate, Problem
+from autokd.strategies.bayesian.model import Model
+from autokd.strategies.bayesian.pool import Pool, all_points, changed, surroundings
+from autokd.strategies.feasible import CandidateFinder
+from autokd.strategies.observations import Observations
+from autokd.trial import Suggestion, Trial
+
+_ENUMERABLE = 20_000
+"""A space of so many points is scored whole."""
+
+_LEADERS = 5
+_POINTS_OF_A_KIND = 100
+_CLIMBERS = 3
+_CLIMBS = 8
+"""Steps of the hill climbing at most."""
+
+_PROGRESS = 1e-3
+"""A step that adds less to the logarithm of the expected improvement is the last."""
+
+
+class BayesianSearch:
+    """Bayesian optimisation that keeps to the budget by checking it.
+
+    Each unknown objective is modelled by a `GaussianProcess` on choices, settings and the free
+    features (the logarithms of all that a candidate is known to cost). The next candidate is the
+    one that is expected to improve the front most, among those that are within the budget and new:
+
+        - in a space of up to 20,000 points, of all;
+        - else of the surroundings of the best and some from anywhere, and then uphill, change by
+          change. Where a candidate's cost takes a network to be built, features and cost of the
+          surroundings are predicted first, and the best are then costed one after the other.
+
+    An objective that is known without training (parameters, memory) is not modelled. What still
+    runs counts with values drawn from the model.
+
+    Args:
+        problem: what is searched.
+        initial: random candidates before the first model, at least 2.
+
+    References:
+        D. R. Jones, M. Schonlau and W. J. Welch, "Efficient global optimization of expensive
+        black-box functions", Journal of Global Optimization, 1998. What differs is said in
+        `GaussianProcess` and `log_expected_volume`.
+    """
+
+    def __init__(self, problem: Problem, *, initial: int = 4) -> None:
+        if initial < 2:
+            raise ValueError(f"expected initial >= 2, got {initial}")
+        self._problem = problem
+        self._domain = problem.domain
+        self._initial = initial
+
+    def suggest(self, trials: Sequence[Trial], rng: np.random.Generator) -> Suggestion:
+        """See `Strategy`."""
+        observations = Observations.of(self._problem, trials)
+        finder = CandidateFinder(self._problem, observations.trials, rng)
+        candidate = None
+        if observations.known.sum() >= self._initial:
+            model = Model(self._problem, observations, rng)
+            candidate = self._most_promising(model, finder, rng)
+        candidate = candidate or finder.find()
+        return Suggestion(candidate.architecture, candidate.distillation)
+
+    def _most_promising(
+        self, model: Model, finder: CandidateFinder, rng: np.random.Generator
+    ) -> Candidate | None:
+        """The candidate that is expected to improve the front most; None if none was found."""
+        if self._whole is not None:
+            new = [i for i, one in enumerate(self._whole.candidates) if finder.is_new(one)]
+            return _best(model, self._whole[new])
+        leaders = [_point(self._problem, leader) for leader in model.leaders(_LEADERS)]
+        points = surroundings(self._domain, leaders, rng, _POINTS_OF_A_KIND)
+        found = {candidate.point: candidate for candidate in self._candidates(points, rng)}
+        if len(found) > self._problem.affordable:
+            return self._best_affordable(model, list(found.values()), finder)
+        return self._uphill(model, filter(finder.accepts, found.values()), finder, rng)
+
+    def _best_affordable(
+        self, model: Model, candidates: Sequence[Candidate], finder: CandidateFinder
+    ) -> Candidate | None:
+        """The best of those that look best before what they cost is known."""
+        pool = Pool.unpriced(self._problem, candidates)
+        order = np.argsort(-model.guess(pool), kind="stable")[: self._problem.affordable]
+        feasible = [one for one in pool[order.tolist()].candidates if finder.accepts(one)]
+        return _best(model, Pool.of(self._problem, feasible))
+
+    def _uphill(
+        self,
+        model: Model,
+        start: Iterable[Candidate],
+        finder: CandidateFinder,
+        rng: np.random.Generator,
+    ) -> Candidate | None:
+        """Goes on from the best of the start to better neighbours, as long as there are any."""
+        pool = Pool.of(self._problem, start)
+        if not len(pool):
+            return None
+        scores = model.score(pool)
+        seen = {candidate.point for candidate in pool.candidates}
+        best = np.argsort(-scores, kind="stable")[:_CLIMBERS].tolist()
+        here, heights = pool[best].candidates, scores[best]
+        for _ in range(_CLIMBS):
+            found = {}
+            for candidate in here:
+                points = changed(self._domain, _point(self._problem, candidate), rng)
+                for other in self._candidates(points, rng):
+                    if other.point not in seen and finder.accepts(other):
+                        found[other.point] = other
+                    seen.add(other.point)
+            if not found:
+                break
+            scores = np.concatenate([heights, model.score(Pool.of(self._problem, found.values()))])
+            best = np.argsort(-scores, kind="stable")[:_CLIMBERS].tolist()
+            before = heights[0]
+            everyone = [*here, *found.values()]
+            here, heights = [everyone[i] for i in best], scores[best]
+            if heights[0] < before + _PROGRESS:
+                break
+        return here[0]
+
+    def _candidates(self, points: Iterable[Choices], rng: np.random.Generator) -> list[Candidate]:
+        return [self._problem.candidate(point, rng) for point in points]
+
+    @cached_property
+    def _whole(self) -> Pool | None:
+        """All candidates within the budget, of a small space. Follows from the problem alone."""
+        problem = self._problem
+        most = 0 if problem.draws else min(_ENUMERABLE, problem.affordable)
+        points = all_points(self._domain, most)
+        if points is None:
+            return None
+        every = self._candidates(points, np.random.default_rng(0))
+        feasible = [one for one in every if not problem.violations(one.architecture)]
+        return Pool.of(problem, feasible)
+
+
+def _best(model: Model, pool: Pool) -> Candidate | None:
+    return pool.candidates[int(np.argmax(model.score(pool)))] if len(pool) else None
+
+
+def _point(problem: Problem, candidate: Candidate) -> Choices:
+    return problem.join(candidate.architecture.choices, candidate.distillation)

@@ -1,0 +1,321 @@
+"""How soon search strategies find the best, as a Markdown table and as JSON.
+
+    python benchmarks/search.py --data ../shared/data
+    python benchmarks/search.py --problems macro_accuracy,conditional --strategies random,mine:Make
+    python benchmarks/search.py --workers 8 --json figures.json
+
+A strategy of one's own is named `module:factory`; the factory takes a `Problem` and returns a
+`Strategy`. `optuna:<Class>` is a sampler of Optuna as its users have it, without our filter: a
+proposal over the budget and a repetition count as evaluations like any other, and it is told the
+violations as Optuna's constraints.
+
+Every figure is the median over the seeds, in brackets the quartiles. Found: evaluations until a
+candidate among the best was evaluated (for NAS-Bench-Macro the top 0.1 % within the budget, for
+functions within half a point of the optimum), and the share of seeds that found one. Regret: how
+far the best so far is from the optimum. Volume: hypervolume as a share of the true front's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import heapq
+import importlib
+import json
+import multiprocessing
+import platform
+import statistics
+import sys
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution
+from search_problems import EPOCHS, Benchmark, conditional, nasbench_macro, two_unknown
+
+from autokd.multiobjective import losses
+from autokd.seeding import rng_for
+from autokd.space import Choice
+from autokd.strategies import (
+    CMAES,
+    BayesianSearch,
+    BOHBSearch,
+    Candidate,
+    OptunaSearch,
+    Problem,
+    RandomSearch,
+    RegularizedEvolution,
+    SpaceExhausted,
+    Strategy,
+)
+from autokd.trial import Evaluation, Suggestion, Trial, TrialKind, TrialState
+
+MARKS = (25, 50, 100)
+"""Evaluations after which regret and volume are taken."""
+
+PROBLEMS: dict[str, Callable[[Path], Benchmark]] = {
+    **{
+        f"macro_{kind}": partial(nasbench_macro, kind=kind)
+        for kind in ("accuracy", "noisy", "percentile_30", "percentile_5", "front")
+    },
+    "conditional": lambda data: conditional(),
+    "two_unknown": lambda data: two_unknown(),
+}
+
+
+class OptunaAlone:
+    """A sampler of Optuna as its users have it; remembers its own study, unlike our strategies."""
+
+    def __init__(self, problem: Problem, sampler: str, seed: int, limits: Sequence[str]) -> None:
+        self._limits = limits
+        make = getattr(optuna.samplers, sampler)
+        self._problem = problem
+        self._study = optuna.create_study(
+            sampler=make(seed=seed),
+            directions=[objective.direction for objective in problem.objectives],
+        )
+        self._asked: dict[int, optuna.Trial] = {}
+
+    def suggest(self, trials: Sequence[Trial], rng: np.random.Generator) -> Suggestion:
+        """See `Strategy`; tells the study what has ended since the last call."""
+        for trial in trials:
+            if trial.number in self._asked and trial.state is not TrialState.RUNNING:
+                self._tell(self._asked.pop(trial.number), trial)
+        asked = self._study.ask()
+        point: dict[str, Choice] = {}
+        for name, distribution in self._problem.domain.parameters.items():
+            if self._problem.domain.is_active(name, point):
+                point[name] = _ask(asked, name, distribution)
+        self._asked[len(trials)] = asked
+        candidate = self._problem.candidate(point, rng)
+        return Suggestion(candidate.architecture, candidate.distillation)
+
+    def _tell(self, asked: optuna.Trial, trial: Trial) -> None:
+        excess = self._problem.violations(trial.architecture)
+        for name in self._limits:
+            asked.set_constraint(name, excess.get(name, -1.0))
+        figures = trial.figures
+        self._study.tell(asked, [o.value(figures) for o in self._problem.objectives])
+
+
+def _ask(asked: optuna.Trial, name: str, distribution: BaseDistribution) -> Any:
+    match distribution:
+        case optuna.distributions.CategoricalDistribution():
+            return asked.suggest_categorical(name, distribution.choices)
+        case optuna.distributions.IntDistribution():
+            ends = distribution.low, distribution.high
+            return asked.suggest_int(name, *ends, step=distribution.step, log=distribution.log)
+        case _:
+            assert isinstance(distribution, optuna.distributions.FloatDistribution)
+            return asked.suggest_float(
+                name, distribution.low, distribution.high, log=distribution.log
+            )
+
+
+def make_strategy(name: str, benchmark: Benchmark, seed: int) -> Strategy:
+    """The strategy of a name on the command line."""
+    problem = benchmark.problem
+    if name.startswith("optuna:"):
+        return OptunaAlone(problem, name.removeprefix("optuna:"), seed, benchmark.limits)
+    if ":" in name:
+        module, factory = name.split(":")
+        made: Strategy = getattr(importlib.import_module(module), factory)(problem)
+        return made
+    match name:
+        case "random":
+            return RandomSearch(problem)
+        case "bayesian":
+            return BayesianSearch(problem)
+        case "autokd":
+            return BOHBSearch(problem)
+        case "regularized_evolution":
+            return RegularizedEvolution(problem)
+        case "cmaes":
+            return CMAES(problem)
+        case _:
+            return OptunaSearch(problem, name)
+
+
+@dataclass(frozen=True)
+class Play:
+    """One strategy on one problem with one seed.
+
+    Attributes:
+        found: evaluations until the target was reached, or None.
+        regret: at each of `MARKS` that was reached.
+        volume: likewise; empty with one objective.
+        seconds: of each proposal.
+        repeats: proposals that had been made before.
+        feasible: share of the proposals within the budget.
+    """
+
+    problem: str
+    strategy: str
+    seed: int
+    found: int | None
+    regret: tuple[float, ...]
+    volume: tuple[float, ...]
+    seconds: tuple[float, ...]
+    repeats: int
+    feasible: float
+
+
+def play(
+    problem: str, strategy: str, seed: int, *, data: Path, evaluations: int, workers: int
+) -> Play:
+    """Plays one search: `workers` evaluations at a time, of random duration if there are many."""
+    warnings.simplefilter("ignore")
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    benchmark = PROBLEMS[problem](data)
+    player = make_strategy(strategy, benchmark, seed)
+    noise, durations = rng_for(seed, 0, "noise"), rng_for(seed, 0, "durations")
+    trials: list[Trial] = []
+    ended: list[int] = []
+    under_way: list[tuple[float, int]] = []
+    seconds, now = [], 0.0
+    while len(ended) < evaluations:
+        while len(under_way) < workers and len(trials) < evaluations:
+            begun = time.perf_counter()
+            try:
+                suggestion = player.suggest(trials, rng_for(seed, len(trials), "suggest"))
+            except SpaceExhausted:
+                evaluations = len(trials)
+                break
+            seconds.append(time.perf_counter() - begun)
+            trials.append(_trial(benchmark, len(trials), suggestion))
+            heapq.heappush(under_way, (now + durations.gamma(4), len(trials) - 1))
+        if not under_way:
+            break
+        now, number = heapq.heappop(under_way)
+        candidate = Candidate(trials[number].architecture, trials[number].distillation)
+        told = Evaluation(EPOCHS, dict(benchmark.observe(candidate, noise)))
+        trials[number] = replace(trials[number], state=TrialState.COMPLETE, evaluations=(told,))
+        ended.append(number)
+    return _score(benchmark, strategy, seed, [trials[number] for number in ended], seconds)
+
+
+def _trial(benchmark: Benchmark, number: int, suggestion: Suggestion) -> Trial:
+    return Trial(
+        number=number,
+        kind=TrialKind.SEARCH,
+        candidate=number,
+        architecture=suggestion.architecture,
+        distillation=suggestion.distillation,
+        cost=benchmark.cost(suggestion.architecture),
+        repeat=0,
+        state=TrialState.RUNNING,
+        epochs=EPOCHS,
+        notes=suggestion.notes,
+    )
+
+
+def _score(
+    benchmark: Benchmark, strategy: str, seed: int, trials: list[Trial], seconds: list[float]
+) -> Play:
+    problem = benchmark.problem
+    candidates = [Candidate(trial.architecture, trial.distillation) for trial in trials]
+    feasible = [not problem.violations(candidate.architecture) for candidate in candidates]
+    table = losses(problem.objectives, map(benchmark.truth, candidates))
+    table[~np.array(feasible)] = np.inf
+    first = np.minimum.accumulate(table[:, 0])
+    metric = problem.objectives[0].metric
+    known = [{metric: benchmark.target}, {metric: benchmark.best}]
+    target, best = losses(problem.objectives[:1], known)[:, 0]
+    hits = np.flatnonzero(first <= target)
+    marks = [mark for mark in MARKS if mark <= len(trials)]
+    several = len(problem.objectives) > 1
+    return Play(
+        problem=benchmark.name,
+        strategy=strategy,
+        seed=seed,
+        found=int(hits[0]) + 1 if len(hits) else None,
+        regret=tuple(float(first[mark - 1] - best) for mark in marks),
+        volume=tuple(benchmark.front_volume(table[:mark]) for mark in marks) if several else (),
+        seconds=tuple(seconds),
+        repeats=len(candidates) - len({candidate.key for candidate in candidates}),
+        feasible=sum(feasible) / len(feasible),
+    )
+
+
+# Tables
+
+
+def _middle(values: Sequence[float], digits: int = 2) -> str:
+    """The median and, in brackets, the quartiles; values that are missing are infinite."""
+    low, middle, high = np.quantile(values, [0.25, 0.5, 0.75], method="nearest")
+    texts = ["-" if np.isinf(x) else f"{x:.{digits}f}" for x in (middle, low, high)]
+    return f"{texts[0]} [{texts[1]}, {texts[2]}]"
+
+
+def row(plays: Sequence[Play]) -> list[str]:
+    """The table's row of one strategy on one problem."""
+    found = [play.found or np.inf for play in plays]
+    rate = sum(play.found is not None for play in plays) / len(plays)
+    values = [play.volume or play.regret for play in plays]
+    at_marks = [
+        _middle(column, 3 if plays[0].volume else 2) for column in zip(*values, strict=True)
+    ]
+    every = [one for play in plays for one in play.seconds]
+    return [
+        plays[0].strategy,
+        "" if plays[0].volume else f"{_middle(found, 0)} ({rate:.2f})",
+        *at_marks,
+        *[""] * (len(MARKS) - len(at_marks)),
+        f"{statistics.median(every):.3f}",
+        f"{max(every):.2f}",
+        f"{statistics.mean(play.repeats for play in plays):.1f}",
+        f"{statistics.mean(play.feasible for play in plays):.2f}",
+    ]
+
+
+def heading(problem: str, several: bool) -> str:
+    """The head of a problem's table."""
+    name = "volume" if several else "regret"
+    columns = ["strategy", "found (rate)", *(f"{name} at {mark}" for mark in MARKS)]
+    columns += ["s per proposal", "slowest", "repeats", "feasible"]
+    line = "| " + " | ".join(columns) + " |"
+    return f"\n### {problem}\n\n{line}\n|{'---|' * len(columns)}"
+
+
+def main() -> None:
+    """Plays all searches and prints the tables."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--problems", default=",".join(PROBLEMS))
+    parser.add_argument("--strategies", default="random,tpe,gp,optuna:TPESampler,optuna:GPSampler")
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--evaluations", type=int, default=100)
+    parser.add_argument("--workers", type=int, default=1, help="evaluations at a time")
+    parser.add_argument("--processes", type=int, default=multiprocessing.cpu_count())
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--json", type=Path, help="file for all figures")
+    options = parser.parse_args()
+    run = partial(play, data=options.data, evaluations=options.evaluations, workers=options.workers)
+    print(
+        f"{options.seeds} seeds, {options.evaluations} evaluations, {options.workers} at a time; "
+        f"Python {platform.python_version()}, Optuna {optuna.__version__}"
+    )
+    every: list[Play] = []
+    spawn = multiprocessing.get_context("spawn")
+    with spawn.Pool(options.processes) as pool:
+        for problem in options.problems.split(","):
+            for index, strategy in enumerate(options.strategies.split(",")):
+                jobs = [(problem, strategy, seed) for seed in range(options.seeds)]
+                plays = pool.starmap(run, jobs, chunksize=1)
+                if index == 0:
+                    print(heading(problem, several=bool(plays[0].volume)))
+                print("| " + " | ".join(row(plays)) + " |")
+                sys.stdout.flush()
+                every += plays
+                if options.json:
+                    options.json.write_text(json.dumps([asdict(play) for play in every]))
+
+
+if __name__ == "__main__":
+    main()

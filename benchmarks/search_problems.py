@@ -1,0 +1,340 @@
+"""Problems with known answers, on which search strategies are compared.
+
+Each is a `Problem` as a strategy gets it in a study, with a function in place of the training.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+from autokd.budget import Cost
+from autokd.multiobjective import Objective, hypervolume, is_non_dominated
+from autokd.space import Architecture, Condition, Domain
+from autokd.strategies import Candidate, Problem
+
+ACCURACY = Objective("accuracy", "maximize")
+PARAMETERS = Objective("parameters", "minimize")
+EPOCHS = 1
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A problem and what can be known of it.
+
+    Attributes:
+        name: of the problem.
+        problem: as a strategy gets it.
+        truth: the figures of a candidate without noise, cost included.
+        observe: the metrics that a strategy is told; draws the noise.
+        best: best value of the first objective within the budget, with the sign users know.
+        target: what counts as found, likewise.
+        limits: names of the figures that have a limit.
+        reference: of the hypervolume, with several objectives, a value of each.
+        volume: hypervolume of the true front (or of the best front known).
+    """
+
+    name: str
+    problem: Problem
+    truth: Callable[[Candidate], Mapping[str, float]]
+    observe: Callable[[Candidate, np.random.Generator], Mapping[str, float]]
+    best: float
+    target: float
+    limits: tuple[str, ...] = ()
+    reference: tuple[float, ...] = ()
+    volume: float = math.nan
+    scale: tuple[float, ...] = ()
+
+    def cost(self, architecture: Architecture) -> Cost:
+        """The figures of an architecture in the form that the record wants."""
+        figures = self.problem.figures(architecture)
+        return Cost(
+            parameters=int(figures["parameters"]),
+            weight_bytes=4 * int(figures["parameters"]),
+            peak_activation_bytes=0,
+            macs=int(figures.get("macs", 0)),
+        )
+
+    def front_volume(self, losses: np.ndarray) -> float:
+        """Hypervolume of (n, m) losses as a share of the true one."""
+        scaled = losses / np.asarray(self.scale)
+        return (
+            hypervolume(scaled, np.asarray(self.reference) / np.asarray(self.scale)) / self.volume
+        )
+
+
+def _limited(
+    figures: Callable[[Architecture], Mapping[str, float]], limit: float
+) -> Callable[[Architecture], Mapping[str, float]]:
+    """The violations of a limit of the parameters."""
+
+    def violations(architecture: Architecture) -> Mapping[str, float]:
+        excess = figures(architecture)["parameters"] / limit - 1
+        return {"parameters": excess} if excess > 0 else {}
+
+    return violations
+
+
+# NAS-Bench-Macro
+
+_LAYERS = 8
+_BLOCKS = ("identity", "mb_k3_e3", "mb_k5_e6")
+
+
+def nasbench_macro(data: Path, kind: str) -> Benchmark:
+    """One of the problems on NAS-Bench-Macro.
+
+    Args:
+        data: folder with `nasbench_macro/nasbench_macro.npz`.
+        kind: `accuracy`, `noisy` (one of the three runs is told, the mean is scored),
+            `percentile_30` and `percentile_5` (of the parameters, as budget) or `front` (accuracy
+            and parameters).
+
+    References:
+        X. Su, T. Huang, Y. Li, S. You, F. Wang, C. Qian, C. Zhang and C. Xu, "Prioritized
+        architecture sampling with Monto-Carlo tree search", CVPR 2021.
+    """
+    table = np.load(data / "nasbench_macro" / "nasbench_macro.npz")
+    runs = table["acc"].astype(float)
+    accuracy, parameters, macs = runs.mean(1), table["params"], table["flops"]
+    rows = {tuple(row): index for index, row in enumerate(table["X"].tolist())}
+    domain = Domain({f"layer_{i}": CategoricalDistribution(_BLOCKS) for i in range(_LAYERS)})
+
+    def row(architecture: Architecture) -> int:
+        return rows[
+            tuple(_BLOCKS.index(architecture.choices[f"layer_{i}"]) for i in range(_LAYERS))
+        ]
+
+    def figures(architecture: Architecture) -> Mapping[str, float]:
+        index = row(architecture)
+        return {"parameters": float(parameters[index]), "macs": float(macs[index])}
+
+    def truth(candidate: Candidate) -> Mapping[str, float]:
+        index = row(candidate.architecture)
+        return {**figures(candidate.architecture), "accuracy": accuracy[index]}
+
+    def observe(candidate: Candidate, rng: np.random.Generator) -> Mapping[str, float]:
+        index = row(candidate.architecture)
+        noisy = runs[index, rng.integers(runs.shape[1])]
+        return {"accuracy": noisy if kind == "noisy" else accuracy[index]}
+
+    limits = {"percentile_30": 1_353_514, "percentile_5": 785_834}
+    limit = limits.get(kind, parameters.max())
+    feasible = np.sort(accuracy[parameters <= limit])
+    objectives = (ACCURACY, PARAMETERS) if kind == "front" else (ACCURACY,)
+    scale = (np.ptp(accuracy), float(np.ptp(parameters)))
+    reference = (-float(np.median(accuracy)), float(parameters.max()))
+    losses = np.stack([-accuracy, parameters], axis=1)
+    front = losses[is_non_dominated(losses)]
+    return Benchmark(
+        name=f"macro_{kind}",
+        problem=Problem(
+            space="nasbench_macro",
+            draws=False,
+            architecture=domain,
+            distillation=Domain({}),
+            objectives=objectives,
+            violations=_limited(figures, limit),
+            rungs=(EPOCHS,),
+            figures=figures,
+        ),
+        truth=truth,
+        observe=observe,
+        best=feasible[-1],
+        target=feasible[-max(1, round(len(feasible) / 1000))],
+        limits=("parameters",) if kind in limits else (),
+        reference=reference,
+        scale=scale,
+        volume=hypervolume(front / scale, np.asarray(reference) / scale),
+    )
+
+
+# Functions with known optima
+
+_FAMILIES = {"residual": 0.0, "separable": 1.5, "mixer": -1.0, "graph": 0.5}
+"""Families of networks and how much better each is at its best, in points of accuracy."""
+
+_KERNELS = {"residual": 3, "separable": 5, "mixer": 7, "graph": 3}
+_ACTIVATIONS = {"residual": "relu", "separable": "hswish", "mixer": "gelu", "graph": "relu"}
+_DROPOUTS = {"residual": 0.1, "separable": 0.05, "mixer": 0.3, "graph": 0.2}
+_STAGES = (0, 1, 2)
+_ONE_IN_THOUSAND = 1_150
+"""Limit of the parameters that one in a thousand uniform points is within."""
+
+
+def conditional(limit: float = _ONE_IN_THOUSAND) -> Benchmark:
+    """31 parameters, 16 of them active at a time, and one feasible point in a thousand.
+
+    Four families of networks with five parameters each, widths and depths of three stages and four
+    settings of the distillation. Accuracy grows with the logarithms of widths, depths and
+    expansion, which the budget ends, and falls with the distance from each family's best setting.
+    The size depends on whole numbers only: the best that the budget allows is found by trying them
+    all, and the rest is at its best where the distance is 0.
+    """
+    figures = _figures_of_families
+
+    def truth(candidate: Candidate) -> Mapping[str, float]:
+        known = figures(candidate.architecture)
+        gain = _capacity(candidate.architecture)
+        return {**known, "accuracy": 60 + gain - _distance(candidate)}
+
+    return Benchmark(
+        name="conditional",
+        problem=_families_problem((ACCURACY,), _limited(figures, limit)),
+        truth=truth,
+        observe=lambda candidate, rng: truth(candidate),
+        best=60 + _best_capacity(limit),
+        target=60 + _best_capacity(limit) - 0.5,
+        limits=("parameters",),
+    )
+
+
+def two_unknown() -> Benchmark:
+    """Accuracy against calibration error, both known only after training; the same domain.
+
+    The weight of the distillation trades one for the other along a quarter of an ellipse; the
+    distance of all else from its best makes both worse.
+    """
+
+    def truth(candidate: Candidate) -> Mapping[str, float]:
+        known = _figures_of_families(candidate.architecture)
+        angle = math.pi / 2 * float(candidate.distillation["kd.weight"])
+        worse = _distance(candidate, without="kd.weight")
+        return {
+            **known,
+            "accuracy": 90 + 5 * math.sin(angle) - worse,
+            "ece": 0.12 - 0.1 * math.cos(angle) + 0.01 * worse,
+        }
+
+    angles = np.linspace(0, math.pi / 2, 2001)
+    front = np.stack([-90 - 5 * np.sin(angles), 0.12 - 0.1 * np.cos(angles)], axis=1)
+    reference, scale = (-85.0, 0.2), (10.0, 0.2)
+    return Benchmark(
+        name="two_unknown",
+        problem=_families_problem((ACCURACY, Objective("ece", "minimize")), lambda _: {}),
+        truth=truth,
+        observe=lambda candidate, rng: truth(candidate),
+        best=95,
+        target=94.5,
+        reference=reference,
+        scale=scale,
+        volume=hypervolume(front / scale, np.asarray(reference) / scale),
+    )
+
+
+def _families_problem(
+    objectives: tuple[Objective, ...],
+    violations: Callable[[Architecture], Mapping[str, float]],
+) -> Problem:
+    architecture = Domain(
+        {
+            "family": CategoricalDistribution(list(_FAMILIES)),
+            **{f"width_{stage}": IntDistribution(8, 256, log=True) for stage in _STAGES},
+            **{f"depth_{stage}": IntDistribution(1, 6) for stage in _STAGES},
+            **{
+                f"{family}.{name}": distribution
+                for family in _FAMILIES
+                for name, distribution in {
+                    "expansion": IntDistribution(1, 6),
+                    "kernel": CategoricalDistribution([3, 5, 7]),
+                    "activation": CategoricalDistribution(["relu", "gelu", "hswish"]),
+                    "dropout": FloatDistribution(0, 0.5),
+                    "skip": CategoricalDistribution([False, True]),
+                }.items()
+            },
+        },
+        {
+            f"{family}.{name}": Condition("family", (family,))
+            for family in _FAMILIES
+            for name in ("expansion", "kernel", "activation", "dropout", "skip")
+        },
+    )
+    distillation = Domain(
+        {
+            "kd.temperature": FloatDistribution(1, 20, log=True),
+            "kd.weight": FloatDistribution(0, 1),
+            "feature": CategoricalDistribution(["none", "hint", "attention"]),
+            "feature.weight": FloatDistribution(0.01, 10, log=True),
+        },
+        {"feature.weight": Condition("feature", ("hint", "attention"))},
+    )
+    return Problem(
+        space="families",
+        draws=False,
+        architecture=architecture,
+        distillation=distillation,
+        objectives=objectives,
+        violations=violations,
+        rungs=(EPOCHS,),
+        figures=_figures_of_families,
+    )
+
+
+def _figures_of_families(architecture: Architecture) -> Mapping[str, float]:
+    choices = architecture.choices
+    expansion = choices[f"{choices['family']}.expansion"]
+    sizes = [choices[f"width_{i}"] ** 2 * choices[f"depth_{i}"] * expansion for i in _STAGES]
+    return {"parameters": float(sum(sizes))}
+
+
+def _capacity(architecture: Architecture) -> float:
+    """Points of accuracy that widths, depths, expansion and family bring."""
+    choices = architecture.choices
+    family = choices["family"]
+    stages = (
+        _stage_gain(stage, choices[f"width_{stage}"], choices[f"depth_{stage}"])
+        for stage in _STAGES
+    )
+    return sum(stages) + math.log2(choices[f"{family}.expansion"]) + _FAMILIES[family]
+
+
+def _stage_gain(stage: int, width: float, depth: float) -> float:
+    return (0.5 + 0.5 * stage) * math.log2(width / 8) + (1.5 - 0.5 * stage) * math.log2(depth)
+
+
+def _best_capacity(limit: float) -> float:
+    """The most that an architecture within the limit can have."""
+    best = -math.inf
+    for expansion in range(1, 7):
+        sums = np.zeros((1, 2))  # rows of (size, loss), none dominated by another
+        for stage in _STAGES:
+            shapes = np.array(
+                [
+                    (width * width * depth * expansion, -_stage_gain(stage, width, depth))
+                    for width in range(8, 257)
+                    for depth in range(1, 7)
+                    if width * width * depth * expansion <= limit
+                ]
+            ).reshape(-1, 2)
+            sums = (sums[:, None] + shapes[None]).reshape(-1, 2)
+            sums = sums[sums[:, 0] <= limit]
+            sums = sums[is_non_dominated(sums)] if len(sums) else sums
+        if len(sums):
+            best = max(best, math.log2(expansion) - sums[:, 1].min())
+    return best + max(_FAMILIES.values())
+
+
+def _distance(candidate: Candidate, without: str = "") -> float:
+    """Points of accuracy lost to what is not at its best."""
+    choices, taught = candidate.architecture.choices, candidate.distillation
+    family = str(choices["family"])
+    temperature = math.log(float(taught["kd.temperature"]) / 4)
+    feature = str(taught["feature"])
+    losses = {
+        "kernel": 1.0 * abs(int(choices[f"{family}.kernel"]) - _KERNELS[family]) / 2,
+        "activation": 1.0 * (choices[f"{family}.activation"] != _ACTIVATIONS[family]),
+        "dropout": 30 * (float(choices[f"{family}.dropout"]) - _DROPOUTS[family]) ** 2,
+        "skip": 2.0 * (choices[f"{family}.skip"] is not True),
+        "kd.temperature": temperature**2,
+        "kd.weight": 4 * (float(taught["kd.weight"]) - 0.7) ** 2,
+        "feature": {"none": 1.0, "hint": 0.4, "attention": 0.0}[feature],
+        "feature.weight": 0.0
+        if feature == "none"
+        else 0.3 * math.log10(float(taught["feature.weight"])) ** 2,
+    }
+    return sum(loss for name, loss in losses.items() if name != without)

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import approx_fprime
+
+from autokd.strategies.bayesian.columns import Columns
+from autokd.strategies.bayesian.gaussian_process import (
+    GaussianProcess,
+    Prior,
+    _Kernel,
+    _Likelihood,
+)
+
+
+def some_columns(n, seed=0, c=2, q=2, f=1):
+    rng = np.random.default_rng(seed)
+    return Columns(
+        rng.integers(-1, 3, size=(n, c)), rng.random((n, q)), rng.standard_normal((n, f))
+    )
+
+
+def some_targets(columns):
+    values = columns.numbers.sum(axis=1) + (columns.categories[:, 0] == 1) + columns.features[:, 0]
+    return (values - values.mean()) / values.std()
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 1000), spread=st.floats(0.1, 2.0))
+def test_covariance_is_symmetric_and_positive_definite(seed, spread):
+    columns = some_columns(12, seed)
+    logs = spread * np.random.default_rng(seed).standard_normal(2 + 3 + 4)
+    kernel = _Kernel.of(logs, columns)
+    covariance = kernel(columns, columns)
+    np.testing.assert_allclose(covariance, covariance.T)
+    np.testing.assert_allclose(np.diag(covariance), kernel.variance(columns))
+    assert np.linalg.eigvalsh(covariance).min() > -1e-8
+
+
+def test_covariance_is_the_formula_written_out():
+    columns = Columns(np.array([[0], [1]]), np.array([[0.2], [0.5]]), np.array([[1.0], [-2.0]]))
+    logs = np.log([0.7, 0.4, 1.5, 1, 2.0, 1e-3, 0.3])
+    logs[3] = np.log(0.25 / 0.75)
+
+    def matern(r):
+        return (1 + 5**0.5 * r + 5 / 3 * r * r) * np.exp(-(5**0.5) * r)
+
+    factors = [np.exp(-0.7), matern(0.3 / 0.4), matern(3 / 4 / 1.5)]
+    expected = 2.0 * (0.25 * np.mean(factors) + 0.75 * np.prod(factors)) + 0.3 * (1 - 2.0)
+    assert _Kernel.of(logs, columns)(columns, columns)[0, 1] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_slope_of_the_likelihood_is_that_of_finite_differences(seed):
+    columns = some_columns(10, seed)
+    likelihood = _Likelihood(columns, some_targets(columns), Prior())
+    logs = likelihood._middle + 0.5 * np.random.default_rng(seed).standard_normal(9)
+    _, slope = likelihood._loss_and_slope(logs)
+    by_steps = approx_fprime(logs, lambda at: likelihood._loss_and_slope(at)[0], 1e-6)
+    np.testing.assert_allclose(slope, by_steps, rtol=1e-3, atol=1e-3)
+
+
+def test_what_was_observed_without_noise_is_predicted_and_the_unknown_is_uncertain():
+    columns = some_columns(25)
+    targets = some_targets(columns)
+    process = GaussianProcess(columns, targets)
+    mean, deviation = process.predict(columns)
+    np.testing.assert_allclose(mean, targets, atol=0.1)
+    far = Columns(np.full((1, 2), 2), np.array([[5.0, -5.0]]), np.array([[9.0]]))
+    assert process.predict(far)[1][0] > 3 * deviation.max()
+
+
+def test_an_additive_function_is_extrapolated_to_new_combinations():
+    columns, asked = some_columns(40, seed=1), some_columns(40, seed=2)
+    truth = some_targets(columns.join(asked))
+    process = GaussianProcess(columns, truth[:40])
+    assert np.corrcoef(process.predict(asked)[0], truth[40:])[0, 1] > 0.95
+
+
+def test_given_values_count_like_observed_ones():
+    columns, more = some_columns(10), some_columns(5, seed=3)
+    process = GaussianProcess(columns, some_targets(columns))
+    informed = process.given(more, np.array([3.0, -3.0, 3.0, -3.0, 3.0]))
+    mean, deviation = informed.predict(more)
+    assert (np.sign(mean) == [1, -1, 1, -1, 1]).all()
+    assert (deviation < process.predict(more)[1]).all()
+
+
+def test_samples_have_the_predicted_mean_and_deviation():
+    columns, asked = some_columns(10), some_columns(3, seed=4)
+    process = GaussianProcess(columns, some_targets(columns))
+    rng = np.random.default_rng(0)
+    drawn = np.stack([process.sample(asked, rng) for _ in range(4000)])
+    mean, deviation = process.predict(asked)
+    np.testing.assert_allclose(drawn.mean(axis=0), mean, atol=0.1)
+    np.testing.assert_allclose(drawn.std(axis=0), deviation, rtol=0.1)
+
+
+def test_equal_targets_are_no_obstacle():
+    columns = some_columns(6)
+    mean, deviation = GaussianProcess(columns, np.zeros(6)).predict(columns)
+    np.testing.assert_allclose(mean, 0, atol=1e-9)
+    assert np.isfinite(deviation).all()

@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+from autokd.seeding import rng_for
+from autokd.space import Condition, Domain
+from autokd.strategies import BayesianSearch, RandomSearch
+from autokd.strategies.bayesian.pool import all_points, surroundings
+from autokd.trial import Evaluation, TrialState
+
+WIDE = Domain({f"x{i}": IntDistribution(0, 9) for i in range(6)}, {})
+
+
+def searched(strategy, n, make_trial, loss, seed=0):
+    trials = []
+    for number in range(n):
+        suggestion = strategy.suggest(trials, rng_for(seed, number, "suggest"))
+        trials.append(make_trial(number, suggestion, accuracies=[-loss(suggestion)]))
+    return trials
+
+
+def distance(suggestion):
+    return sum(abs(value - 7) for value in suggestion.architecture.choices.values())
+
+
+def best(trials):
+    return min(distance(trial) for trial in trials)
+
+
+@pytest.fixture
+def wide(make_problem):
+    objectives = make_problem().objectives[:1]
+    return make_problem(
+        limit=36,
+        size=lambda architecture: sum(architecture.choices.values()),
+        architecture=WIDE,
+        distillation=Domain({}),
+        objectives=objectives,
+        rungs=(1,),
+    )
+
+
+def test_it_comes_nearer_to_the_best_within_the_budget_than_random_search(wide, make_trial):
+    ours, random = (
+        [best(searched(make(wide), 30, make_trial, distance, seed)) for seed in range(3)]
+        for make in (BayesianSearch, RandomSearch)
+    )
+    assert np.mean(ours) < np.mean(random) - 2
+    assert min(ours) == 6  # 36 of 42: at the budget's very edge
+
+
+def test_few_affordable_costs_are_enough(wide, make_trial):
+    asked = []
+
+    def figures(architecture):
+        asked.append(architecture.key)
+        return {"parameters": 1 + sum(architecture.choices.values())}
+
+    strategy = BayesianSearch(dataclasses.replace(wide, figures=figures, affordable=10))
+    trials = searched(strategy, 30, make_trial, distance)
+    assert best(trials) <= 9
+    asked.clear()
+    strategy.suggest(trials, np.random.default_rng(0))
+    assert len(set(asked) - {trial.architecture.key for trial in trials}) <= 10
+
+
+def test_what_still_runs_is_kept_away_from(wide, make_trial):
+    trials = searched(BayesianSearch(wide), 12, make_trial, distance)
+    proposed = []
+    for number in range(12, 18):
+        strategy = BayesianSearch(wide)
+        suggestion = strategy.suggest(trials, np.random.default_rng(0))
+        proposed.append(suggestion.architecture.key)
+        trials.append(make_trial(number, suggestion, accuracies=[], state=TrialState.RUNNING))
+    assert len(set(proposed)) == 6
+
+
+def test_all_metrics_constant_or_all_failed_is_no_obstacle(wide, make_trial):
+    constant = searched(BayesianSearch(wide), 12, make_trial, lambda suggestion: 1.0)
+    assert len({trial.architecture.key for trial in constant}) == 12
+    failed = [
+        dataclasses.replace(trial, state=TrialState.FAILED, evaluations=()) for trial in constant
+    ]
+    BayesianSearch(wide).suggest(failed, np.random.default_rng(0))
+    nan = [
+        dataclasses.replace(trial, evaluations=(Evaluation(1, {"accuracy": float("nan")}),))
+        for trial in constant
+    ]
+    BayesianSearch(wide).suggest(nan, np.random.default_rng(0))
+
+
+def test_two_objectives_spread_over_the_front(make_problem, make_trial):
+    problem = make_problem(
+        limit=1000,
+        size=lambda architecture: 1,
+        architecture=Domain(
+            {"w": IntDistribution(1, 60), "op": CategoricalDistribution(["a", "b"])}
+        ),
+        distillation=Domain({}),
+        rungs=(1,),
+        figures=lambda architecture: {"parameters": float(architecture.choices["w"])},
+    )
+    strategy = BayesianSearch(problem)
+    trials = []
+    for number in range(25):
+        suggestion = strategy.suggest(trials, rng_for(0, number, "suggest"))
+        width, op = suggestion.architecture.choices["w"], suggestion.architecture.choices["op"]
+        accuracy = np.log(width) + (op == "b")
+        trial = make_trial(number, suggestion, accuracies=[accuracy], size=width)
+        trials.append(trial)
+    good = {
+        trial.architecture.choices["w"]
+        for trial in trials
+        if trial.architecture.choices["op"] == "b"
+    }
+    assert min(good) <= 3 and max(good) >= 58
+    assert len(good) >= 12
+
+
+def test_all_points_of_a_conditional_domain():
+    domain = Domain(
+        {
+            "op": CategoricalDistribution(["conv", "pool"]),
+            "kernel": IntDistribution(3, 7, step=2),
+            "rate": FloatDistribution(0, 0.5, step=0.25),
+        },
+        {"kernel": Condition("op", ("conv",))},
+    )
+    points = all_points(domain, 100)
+    assert len(points) == 3 * 3 + 3
+    assert len({tuple(sorted(point.items())) for point in points}) == 12
+    assert all_points(domain, 10) is None
+    assert all_points(Domain({"x": FloatDistribution(0, 1)}), 10**9) is None
+
+
+def test_surroundings_are_points_of_the_domain(make_problem):
+    domain = make_problem().domain
+    rng = np.random.default_rng(0)
+    leaders = domain.sample(rng, 3)
+    points = list(surroundings(domain, leaders, rng, 20))
+    assert len(points) > 60
+    assert all(domain.canonical(point) == point for point in points)
