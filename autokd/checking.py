@@ -27,6 +27,7 @@ from autokd.evaluation import StudyEvaluator
 from autokd.seeding import rng_for
 from autokd.space import Architecture
 from autokd.spec import StudySpec
+from autokd.strategies.halving import hyperband_sizes
 
 _WARM_UP, _TIMED = 2, 5
 """Steps of training on random images, to estimate how long an epoch takes."""
@@ -166,12 +167,15 @@ def _timed(step: Callable[[], None]) -> float:
 
 
 def _search_epochs(spec: StudySpec) -> float:
-    """Epochs of a search in which one of eta trials passes each rung."""
-    rungs = spec.fidelity.rungs
-    epochs, share, before = 0.0, 1.0, 0
-    for rung in rungs:
-        epochs += share * (rung - before)
-        share, before = share / spec.fidelity.eta, rung
+    """Epochs of a search in which one of eta trials passes each rung of its bracket."""
+    rungs, eta = spec.fidelity.rungs, spec.fidelity.eta
+    sizes = hyperband_sizes(len(rungs), eta)[: spec.fidelity.brackets]
+    epochs = 0.0
+    for first, size in enumerate(sizes):
+        share, before = size / sum(sizes), 0
+        for rung in rungs[first:]:
+            epochs += share * (rung - before)
+            share, before = share / eta, rung
     total = epochs * spec.limits.trials
     return min(total, spec.limits.epochs) if spec.limits.epochs else total
 

@@ -23,9 +23,9 @@ class Observations:
     """The record as tables, in the order of the trials' numbers.
 
     So that like is compared with like, all values are those at one rung: the highest that enough
-    trials have finished, which is max(10, d + 3) for d parameters and at least a tenth of those
-    that finished the first rung; the first rung if none has so many. A trial that was promoted
-    further counts with its value at that rung.
+    trials have finished, which is max(10, d + 3) for d parameters and at least a tenth of those at
+    the rung that most have finished; that rung if none has so many. A trial that was promoted
+    further counts with its value at that rung; one of a later bracket may have none there.
 
     Attributes:
         trials: the n trials of the search.
@@ -53,9 +53,9 @@ class Observations:
         )
         tables = {rung: _losses_at(problem, search, rung) for rung in problem.rungs}
         known = {rung: int((~np.isnan(table).any(axis=1)).sum()) for rung, table in tables.items()}
-        lowest = problem.rungs[0]
-        enough = max(_FEWEST, len(problem.domain.parameters) + 3, known[lowest] / _SHARE)
-        rung = max((rung for rung, n in known.items() if n >= enough), default=lowest)
+        fullest = max(known, key=known.__getitem__)
+        enough = max(_FEWEST, len(problem.domain.parameters) + 3, known[fullest] / _SHARE)
+        rung = max((rung for rung, n in known.items() if n >= enough), default=fullest)
         return cls(search, rung, tables[rung])
 
     @property
