@@ -58,7 +58,6 @@ from autokd.spec import (
 )
 from autokd.store import Store
 from autokd.strategies import (
-    CMAES,
     BayesianSearch,
     BOHBSearch,
     OptunaSearch,
@@ -429,6 +428,8 @@ def make_strategy(spec: StudySpec, parts: Parts, cost: Callable[[Architecture], 
         case EvolutionSpec(population=population, sample=sample):
             return RegularizedEvolution(problem, population, sample)
         case CmaEsSpec(population=population):
+            from autokd.strategies.cma import CMAES  # the only one that needs its library
+
             return CMAES(problem, population)
         case OptunaSpec(name=name, sampler=sampler, options=options):
             return OptunaSearch(problem, sampler or name, options)

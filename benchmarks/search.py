@@ -42,7 +42,6 @@ from autokd.multiobjective import losses
 from autokd.seeding import rng_for
 from autokd.space import Choice
 from autokd.strategies import (
-    CMAES,
     BayesianSearch,
     BOHBSearch,
     Candidate,
@@ -53,6 +52,7 @@ from autokd.strategies import (
     SpaceExhausted,
     Strategy,
 )
+from autokd.strategies.cma import CMAES
 from autokd.trial import Evaluation, Suggestion, Trial, TrialKind, TrialState
 
 MARKS = (25, 50, 100)

@@ -6,7 +6,6 @@ from autokd.strategies.as_optuna import as_optuna_sampler
 from autokd.strategies.base import Candidate, Problem, SpaceExhausted, Strategy
 from autokd.strategies.bayesian import BayesianSearch
 from autokd.strategies.bohb import BOHBSearch
-from autokd.strategies.cma import CMAES
 from autokd.strategies.evolution import RegularizedEvolution
 from autokd.strategies.feasible import CandidateFinder
 from autokd.strategies.halving import SuccessiveHalving
@@ -15,7 +14,6 @@ from autokd.strategies.optuna_search import OptunaSearch
 from autokd.strategies.random_search import RandomSearch
 
 __all__ = [
-    "CMAES",
     "BOHBSearch",
     "BayesianSearch",
     "Candidate",
