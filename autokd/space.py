@@ -225,14 +225,16 @@ class Domain:
             rng: draws the steps.
             step: standard deviation of a number's step, as a share of its range.
         """
+        parents = {condition.parent for condition in self.conditions.values()}
         found = []
         for name, distribution in self.parameters.items():
             if name not in point:
                 continue
-            for value in _other_values(point[name], distribution, rng, step):
-                filled = self._fill({**point, name: value}, rng)
-                if filled != dict(point) and filled not in found:
-                    found.append(filled)
+            others = _other_values(point[name], distribution, rng, step)
+            for value in dict.fromkeys(_quantise(name, other, distribution) for other in others):
+                if value != point[name]:
+                    other = {**point, name: value}
+                    found.append(self._fill(other, rng) if name in parents else other)
         return found
 
     def _fill(self, choices: Choices, rng: np.random.Generator) -> dict[str, Choice]:

@@ -92,7 +92,7 @@ class OptunaAlone:
             if self._problem.domain.is_active(name, point):
                 point[name] = _ask(asked, name, distribution)
         self._asked[len(trials)] = asked
-        candidate = self._problem.candidate(point, rng)
+        candidate = self._problem.candidate(self._problem.domain.canonical(point), rng)
         return Suggestion(candidate.architecture, candidate.distillation)
 
     def _tell(self, asked: optuna.Trial, trial: Trial) -> None:

@@ -90,14 +90,11 @@ class Problem:
         }
 
     def candidate(self, point: Choices, rng: np.random.Generator) -> Candidate:
-        """The candidate at a point of the joint domain, in its canonical spelling.
+        """The candidate at a canonical point of the joint domain.
 
         Where architectures are draws, `rng` draws the seed of this one.
         """
-        return Candidate(
-            self.draw(self.architecture.canonical(_part(point, _ARCHITECTURE)), rng),
-            self.distillation.canonical(_part(point, _DISTILLATION)),
-        )
+        return Candidate(self.draw(_part(point, _ARCHITECTURE), rng), _part(point, _DISTILLATION))
 
     def draw(self, choices: Choices, rng: np.random.Generator) -> Architecture:
         """An architecture with these choices; where architectures are draws, a new one."""

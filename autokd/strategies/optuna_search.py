@@ -108,7 +108,7 @@ class OptunaSearch:
         for _ in range(_ASKS):
             with _quiet():
                 point = self._ask(study)
-            candidate = self._problem.candidate(point, rng)
+            candidate = self._problem.candidate(self._problem.domain.canonical(point), rng)
             if finder.accepts(candidate):
                 break
             refused.append(candidate)

@@ -180,14 +180,18 @@ def _positions(columns: Columns) -> np.ndarray:
 
 
 class _Likelihood:
-    """How probable the hyper-parameters are, given values at candidates."""
+    """How probable the hyper-parameters are, given values at candidates.
+
+    Works on the n (n - 1) / 2 pairs of different candidates, as the covariance is symmetric.
+    """
 
     def __init__(self, columns: Columns, targets: np.ndarray, prior: Prior) -> None:
         self._targets = targets
         self._columns = columns
+        self._pairs = one, other = np.triu_indices(len(targets), 1)
         categories, positions = columns.categories.T, _positions(columns).T
-        self._differ = (categories[:, :, None] != categories[:, None, :]).astype(float)
-        self._apart = np.abs(positions[:, :, None] - positions[:, None, :])
+        self._differ = (categories[:, one] != categories[:, other]).astype(float)
+        self._apart = np.abs(positions[:, one] - positions[:, other])
         self._linear = 1 + columns.features @ columns.features.T
         c, q = len(categories), len(positions)
         shift = math.log(max(c + q, 1)) / 2
@@ -215,16 +219,17 @@ class _Likelihood:
     def _loss_and_slope(self, logs: np.ndarray) -> tuple[float, np.ndarray]:
         """The negative logarithm of the posterior density and its gradient."""
         kernel = _Kernel.of(logs, self._columns)
-        c, n = len(self._differ), len(self._targets)
-        count = max(len(logs) - 4, 1)
-        unequal = np.exp(-kernel.weights[:, None, None] * self._differ)
-        r = self._apart * (_SQRT5 / kernel.lengths)[:, None, None]
+        n, count = len(self._targets), max(len(logs) - 4, 1)
+        r = self._apart * (_SQRT5 / kernel.lengths)[:, None]
         decay = np.exp(-r)
         polynomial = 1 + r * (1 + r / 3)
         near = polynomial * decay
-        product = unequal.prod(axis=0) * near.prod(axis=0)
-        mean = (unequal.sum(axis=0) + near.sum(axis=0)) / count
-        base = kernel.share * mean + (1 - kernel.share) * product
+        product = np.exp(-(kernel.weights @ self._differ)) * near.prod(axis=0)
+        equal = np.exp(-kernel.weights)
+        mean = (len(equal) - (1 - equal) @ self._differ + near.sum(axis=0)) / count
+        base = np.ones((n, n))
+        base[self._pairs] = kernel.share * mean + (1 - kernel.share) * product
+        base.T[self._pairs] = base[self._pairs]
         covariance = kernel.scale * base + kernel.slope * self._linear
         covariance[np.diag_indices(n)] += kernel.noise + _JITTER
         from_prior = (logs - self._middle) / self._spread
@@ -235,29 +240,25 @@ class _Likelihood:
         inverse = cho_solve((factor, True), np.eye(n))
         weights = inverse @ self._targets
         loss = self._targets @ weights / 2 + np.log(np.diag(factor)).sum()
-        # d loss / d theta = sum(g * d covariance / d theta)
+        # d loss / d theta = sum(g * d covariance / d theta), in which each pair stands twice
         g = (inverse - np.outer(weights, weights)) / 2
-        through_product = kernel.scale * (1 - kernel.share) * g * product
-        through_mean = kernel.scale * kernel.share / count * g
+        pairs = 2 * kernel.scale * g[self._pairs]
+        through_product = (1 - kernel.share) * pairs * product
+        through_mean = kernel.share / count * pairs
         # d near / d log(length), and the same as a share of near.
         growth = r * r * (1 + r) / 3
+        by_product = self._differ @ through_product, (growth / polynomial) @ through_product
+        by_mean = self._differ @ through_mean, (growth * decay) @ through_mean
         slope = np.concatenate(
             [
-                -kernel.weights * _sums((through_product + through_mean * unequal) * self._differ),
-                _sums(through_product * (growth / polynomial) + through_mean * growth * decay),
+                -kernel.weights * (by_product[0] + equal * by_mean[0]),
+                by_product[1] + by_mean[1],
                 [
-                    kernel.scale * kernel.share * (1 - kernel.share) * (g * (mean - product)).sum(),
+                    kernel.share * (1 - kernel.share) * (pairs @ (mean - product)),
                     kernel.scale * (g * base).sum(),
                     kernel.noise * np.trace(g),
                     kernel.slope * (g * self._linear).sum(),
                 ],
             ]
         )
-        assert len(slope) == len(logs) and c <= len(logs)
         return float(loss + (from_prior**2).sum() / 2), slope + from_prior / self._spread
-
-
-def _sums(stack: np.ndarray) -> np.ndarray:
-    """The sum of each matrix of a stack."""
-    sums: np.ndarray = stack.sum(axis=(1, 2))
-    return sums
