@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,9 @@ _FEATURE_SCALE = 4.0
 _MOST_STEPS = 40
 _FIT_ROWS = 200
 """Hyper-parameters are fitted to so many rows at most; the posterior uses all."""
+
+_BLOCK = 32
+"""Rows of a covariance that are computed at a time, so that they stay in the processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -146,6 +150,10 @@ class _Kernel:
 
     def __call__(self, rows: Columns, columns: Columns) -> np.ndarray:
         """(n, m) covariances of n with m candidates."""
+        parts = [self._block(rows[i : i + _BLOCK], columns) for i in range(0, len(rows), _BLOCK)]
+        return np.concatenate(parts) if parts else np.empty((0, len(columns)))
+
+    def _block(self, rows: Columns, columns: Columns) -> np.ndarray:
         count = max(len(self.weights) + len(self.lengths), 1)
         shape = len(rows), len(columns)
         total, exponent, factor = np.zeros(shape), np.zeros(shape), np.ones(shape)
@@ -192,6 +200,7 @@ class _Likelihood:
         categories, positions = columns.categories.T, _positions(columns).T
         self._differ = (categories[:, one] != categories[:, other]).astype(float)
         self._apart = np.abs(positions[:, one] - positions[:, other])
+        self._decay = np.empty_like(self._apart)
         self._linear = 1 + columns.features @ columns.features.T
         c, q = len(categories), len(positions)
         shift = math.log(max(c + q, 1)) / 2
@@ -220,13 +229,14 @@ class _Likelihood:
         """The negative logarithm of the posterior density and its gradient."""
         kernel = _Kernel.of(logs, self._columns)
         n, count = len(self._targets), max(len(logs) - 4, 1)
-        r = self._apart * (_SQRT5 / kernel.lengths)[:, None]
-        decay = np.exp(-r)
-        polynomial = 1 + r * (1 + r / 3)
-        near = polynomial * decay
-        product = np.exp(-(kernel.weights @ self._differ)) * near.prod(axis=0)
         equal = np.exp(-kernel.weights)
-        mean = (len(equal) - (1 - equal) @ self._differ + near.sum(axis=0)) / count
+        product = np.exp(-(kernel.weights @ self._differ))
+        mean = (len(equal) - (1 - equal) @ self._differ) / count
+        for r, decay in self._scaled(kernel):
+            np.exp(-r, out=decay)
+            near = (1 + r * (1 + r / 3)) * decay
+            product *= near
+            mean += near / count
         base = np.ones((n, n))
         base[self._pairs] = kernel.share * mean + (1 - kernel.share) * product
         base.T[self._pairs] = base[self._pairs]
@@ -245,14 +255,16 @@ class _Likelihood:
         pairs = 2 * kernel.scale * g[self._pairs]
         through_product = (1 - kernel.share) * pairs * product
         through_mean = kernel.share / count * pairs
-        # d near / d log(length), and the same as a share of near.
-        growth = r * r * (1 + r) / 3
-        by_product = self._differ @ through_product, (growth / polynomial) @ through_product
-        by_mean = self._differ @ through_mean, (growth * decay) @ through_mean
+        # d near / d log(length) = growth * decay, and growth / polynomial as a share of near
+        by_length = [
+            (r * r * (1 + r) / 3) @ (through_product / (1 + r * (1 + r / 3)) + through_mean * decay)
+            for r, decay in self._scaled(kernel)
+        ]
+        by_weight = self._differ @ through_product + equal * (self._differ @ through_mean)
         slope = np.concatenate(
             [
-                -kernel.weights * (by_product[0] + equal * by_mean[0]),
-                by_product[1] + by_mean[1],
+                -kernel.weights * by_weight,
+                by_length,
                 [
                     kernel.share * (1 - kernel.share) * (pairs @ (mean - product)),
                     kernel.scale * (g * base).sum(),
@@ -262,3 +274,11 @@ class _Likelihood:
             ]
         )
         return float(loss + (from_prior**2).sum() / 2), slope + from_prior / self._spread
+
+    def _scaled(self, kernel: _Kernel) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Each column's distances in lengths, and where its exponentials are kept.
+
+        Column by column: what is worked on at a time stays in the processor's cache.
+        """
+        for apart, length, decay in zip(self._apart, kernel.lengths, self._decay, strict=True):
+            yield apart * (_SQRT5 / length), decay
