@@ -44,6 +44,7 @@ from autokd.store import Store, StudyRecord
 from autokd.strategies import SpaceExhausted, Strategy, SuccessiveHalving
 from autokd.trial import (
     CHECKPOINT,
+    GAIN,
     Attempt,
     AttemptState,
     Failure,
@@ -60,6 +61,9 @@ _LOG = logging.getLogger(__name__)
 
 _MOST_LOST_WORKERS = 3
 """A trial whose worker is lost so often is taken to kill its workers."""
+
+_PROPOSALS_WITHOUT_GAIN = 5
+"""In a row; one alone may be a model that was misled."""
 
 _POLL_SECONDS = 0.5
 """How long the loop waits for an event before it looks at the clock and at `stop`."""
@@ -288,8 +292,10 @@ class Study:
             self._searching_since = None
         if self._stop_asked:
             return StopReason.USER
-        exhausted = StopReason.SPACE_EXHAUSTED if self._exhausted else StopReason.TRIALS
-        return self._limit_reached() or exhausted
+        if self._exhausted:
+            return self._limit_reached() or StopReason.SPACE_EXHAUSTED
+        ended = StopReason.CONVERGED if self._has_converged() else StopReason.TRIALS
+        return self._limit_reached() or ended
 
     def _limit_reached(self) -> StopReason | None:
         """The limit that forbids to start anything more, if there is one."""
@@ -304,6 +310,17 @@ class Study:
                 return StopReason.EPOCHS
         return None
 
+    def _has_converged(self) -> bool:
+        """Whether the last proposals all promised less than `limits.converged`."""
+        least = self.spec.limits.converged
+        newest = self._of_kind(TrialKind.SEARCH)[-_PROPOSALS_WITHOUT_GAIN:]
+        gains = [trial.notes.get(GAIN) for trial in newest]
+        return (
+            least is not None
+            and len(gains) == _PROPOSALS_WITHOUT_GAIN
+            and all(gain is not None and gain < least for gain in gains)
+        )
+
     def _next_search_trial(self) -> Trial | None:
         """What to train next: interrupted work, then a promotion, then something new."""
         if self._limit_reached() is not None:
@@ -316,7 +333,7 @@ class Study:
         if promoted is not None:
             epochs = self.halving.next_epochs(promoted)
             return self._remember(self.store.promote(self.record.id, promoted.number, epochs))
-        while len(search) < self.spec.limits.trials:
+        while len(search) < self.spec.limits.trials and not self._has_converged():
             rng = rng_for(self.spec.seed, len(search), "suggest")
             try:
                 suggestion = self.strategy.suggest(search, rng)
@@ -535,6 +552,7 @@ class Study:
             and (
                 len(search) >= self.spec.limits.trials
                 or self.record.stop_reason is StopReason.SPACE_EXHAUSTED
+                or self._has_converged()
             )
         )
         return searched and (self.spec.final is None or self._final_stage_is_done(self.spec.final))
@@ -581,7 +599,13 @@ class Study:
 
 
 _WITH_FINAL_STAGE = frozenset(
-    {StopReason.TRIALS, StopReason.EPOCHS, StopReason.SECONDS, StopReason.SPACE_EXHAUSTED}
+    {
+        StopReason.TRIALS,
+        StopReason.EPOCHS,
+        StopReason.SECONDS,
+        StopReason.CONVERGED,
+        StopReason.SPACE_EXHAUSTED,
+    }
 )
 """Ways to end a search that leave something worth retraining in full."""
 

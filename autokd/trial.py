@@ -79,6 +79,7 @@ class StopReason(StrEnum):
     EPOCHS = "epochs"
     SECONDS = "seconds"
     FAILURES = "failures"
+    CONVERGED = "converged"
     SPACE_EXHAUSTED = "space_exhausted"
     NOTHING_FEASIBLE = "nothing_feasible"
     USER = "user"
@@ -96,6 +97,10 @@ class TrialKind(StrEnum):
 
 CHECKPOINT = "checkpoint.pt"
 """Name of the checkpoint that a runner writes into its attempt's folder."""
+
+GAIN = "gain"
+"""Note of a strategy that can tell: how much the suggestion is expected to improve the front, as a
+multiple of what one standard deviation of a training's noise seems to bring."""
 
 FIRST_FINAL_NUMBER = 1_000_000
 """Number of the first trial of the final stage; no search has so many."""

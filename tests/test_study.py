@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from optuna.distributions import FloatDistribution
 
@@ -22,6 +23,7 @@ from autokd.strategies import Problem, RandomSearch, SuccessiveHalving
 from autokd.study import Happening, Study, recorded_study
 from autokd.trial import (
     CHECKPOINT,
+    GAIN,
     Attempt,
     AttemptState,
     Evaluation,
@@ -29,6 +31,7 @@ from autokd.trial import (
     FailureClass,
     StopReason,
     StudyState,
+    Suggestion,
     Trial,
     TrialKind,
     TrialState,
@@ -191,6 +194,27 @@ def test_search_ends_at_the_limit_of_trials_with_some_at_the_last_rung(world: Wo
     assert summary["trials"]["pruned"] >= 6
     assert all(trial.state is TrialState.COMPLETE for trial in front.trials)
     assert world.executor.closed
+
+
+def test_search_ends_when_five_proposals_in_a_row_promise_too_little(world: World) -> None:
+    study = world.study(limits=LimitsSpec(trials=30, converged=0.1))
+    plain = study.strategy
+
+    class Promising:
+        def suggest(self, trials: Sequence[Trial], rng: np.random.Generator) -> Suggestion:
+            gain = {3: 0.01, 4: 0.5}.get(len(trials), 0.01 if len(trials) > 6 else 2.0)
+            return replace(plain.suggest(trials, rng), notes={GAIN: gain})
+
+    study.strategy = Promising()
+    study.run()
+    assert study.record.stop_reason is StopReason.CONVERGED
+    assert len(search_trials(study)) == 7 + 5
+    again = world.study(limits=LimitsSpec(trials=30, converged=0.1))
+    again.run()
+    assert len(search_trials(again)) == 7 + 5
+    further = world.study(limits=LimitsSpec(trials=15))
+    further.run()
+    assert len(search_trials(further)) == 15
 
 
 def test_stopped_and_continued_study_equals_uninterrupted(world: World) -> None:

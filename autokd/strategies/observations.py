@@ -65,6 +65,12 @@ class Observations:
         return result
 
     @property
+    def failed(self) -> np.ndarray:
+        """(n,) booleans: the training of the trial came to nothing."""
+        failed = [trial.state is TrialState.FAILED for trial in self.trials]
+        return np.array(failed, dtype=bool)
+
+    @property
     def pending(self) -> np.ndarray:
         """(n,) booleans: the trial is queued or running and its objectives are not known yet."""
         open_states = (TrialState.QUEUED, TrialState.RUNNING)

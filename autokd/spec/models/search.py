@@ -175,6 +175,12 @@ class LimitsSpec(Spec):
         None, gt=0, description="Wall time of the search over all runs, in seconds."
     )
     failures: int = Field(10, ge=0, description="Failed trials that are borne.")
+    converged: float | None = Field(
+        None,
+        gt=0,
+        description="End when five proposals in a row expect to gain less than so many standard "
+        "deviations of a training's noise; 0.1, say. Strategy `bayesian` only.",
+    )
 
 
 class FinalSpec(Spec):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -24,6 +25,9 @@ _MARGIN = 0.1
 
 _LEAST_EXTENT = 1e-3
 """Of a loss that is the same for all candidates so far."""
+
+_LEAST_CHANCE = 0.02
+"""Nothing is so sure to fail that it is worth less than so much."""
 
 
 class Model:
@@ -54,10 +58,26 @@ class Model:
         columns = self._columns(self._trained)
         self._processes = [GaussianProcess(columns, part_rank(table[:, i])) for i in unknown]
         self._normals = rng.standard_normal((_DRAWS if len(unknown) > 1 else 1, len(unknown) - 1))
+        self._chance = self._chances(observations)
         pending = _rows(observations.trials, np.flatnonzero(observations.pending))
         self._front = self._believed(Pool.of(problem, map(_candidate, pending)), rng)
         worst, best = self._front.max(axis=0), self._front.min(axis=0)
         self._reference = worst + _MARGIN * np.maximum(worst - best, _LEAST_EXTENT)
+
+    def _chances(self, observations: Observations) -> GaussianProcess | None:
+        """Regression of success on the candidates, 1 or 0; None if nothing has failed yet.
+
+        What can be computed is a filter; this is for what cannot: training that diverges, or runs
+        out of memory.
+        """
+        failed = _rows(observations.trials, np.flatnonzero(observations.failed))
+        if not failed:
+            return None
+        columns = self._columns(Pool.of(self._problem, map(_candidate, failed)))
+        succeeded = np.repeat([1.0, 0.0], [len(self._trained), len(failed)])
+        joined = self._columns(self._trained).join(columns)
+        self._success = succeeded.mean(), succeeded.std()
+        return GaussianProcess(joined, (succeeded - succeeded.mean()) / succeeded.std())
 
     def _believed(self, pending: Pool, rng: np.random.Generator) -> np.ndarray:
         """(n, m) losses of what was trained and, drawn, of what still runs; the unknown first."""
@@ -92,7 +112,20 @@ class Model:
         for exact in self._exact_losses(pool).T:
             others.append(np.repeat(exact[:, None], draws, axis=1))
         stacked = np.stack(others, axis=2) if others else np.empty((len(pool), draws, 0))
-        return log_expected_volume(mean, deviation, stacked, self._front, self._reference)
+        logs = log_expected_volume(mean, deviation, stacked, self._front, self._reference)
+        if self._chance is not None:
+            middle, spread = self._success
+            chance = self._chance.predict(columns)[0] * spread + middle
+            logs += np.log(np.clip(chance, _LEAST_CHANCE, 1))
+        return logs
+
+    def gain(self, score: float) -> float:
+        """A score in units of noise: 1 is what luck of one standard deviation seems to bring.
+
+        With several objectives that luck is at every point of the front.
+        """
+        extent = (self._reference - self._front.min(axis=0))[1:].prod()
+        return float(math.exp(score) / (math.sqrt(self._processes[0].noise) * extent))
 
     def guess(self, pool: Pool) -> np.ndarray:
         """The same, with what the candidates cost predicted from what others cost."""

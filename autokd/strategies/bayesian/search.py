@@ -13,7 +13,7 @@ from autokd.strategies.bayesian.model import Model
 from autokd.strategies.bayesian.pool import Pool, all_points, changed, surroundings
 from autokd.strategies.feasible import CandidateFinder
 from autokd.strategies.observations import Observations
-from autokd.trial import Suggestion, Trial
+from autokd.trial import GAIN, Suggestion, Trial
 
 _ENUMERABLE = 20_000
 """A space of so many points is scored whole."""
@@ -41,7 +41,9 @@ class BayesianSearch:
           surroundings are predicted first, and the best are then costed one after the other.
 
     An objective that is known without training (parameters, memory) is not modelled. What still
-    runs counts with values drawn from the model.
+    runs counts with values drawn from the model. Once a training has failed, the chance of success
+    is modelled too, and the expected improvement is multiplied by it. Each proposal notes its
+    expected gain (`autokd.trial.GAIN`).
 
     Args:
         problem: what is searched.
@@ -64,17 +66,20 @@ class BayesianSearch:
         """See `Strategy`."""
         observations = Observations.of(self._problem, trials)
         finder = CandidateFinder(self._problem, observations.trials, rng)
-        candidate = None
         if observations.known.sum() >= self._initial:
             model = Model(self._problem, observations, rng)
-            candidate = self._most_promising(model, finder, rng)
-        candidate = candidate or finder.find()
+            best = self._most_promising(model, finder, rng)
+            if best is not None:
+                candidate, score = best
+                notes = {GAIN: model.gain(score)}
+                return Suggestion(candidate.architecture, candidate.distillation, notes)
+        candidate = finder.find()
         return Suggestion(candidate.architecture, candidate.distillation)
 
     def _most_promising(
         self, model: Model, finder: CandidateFinder, rng: np.random.Generator
-    ) -> Candidate | None:
-        """The candidate that is expected to improve the front most; None if none was found."""
+    ) -> tuple[Candidate, float] | None:
+        """What is expected to improve the front most, with its score; None if none was found."""
         if self._whole is not None:
             new = [i for i, one in enumerate(self._whole.candidates) if finder.is_new(one)]
             return _best(model, self._whole[new])
@@ -87,7 +92,7 @@ class BayesianSearch:
 
     def _best_affordable(
         self, model: Model, candidates: Sequence[Candidate], finder: CandidateFinder
-    ) -> Candidate | None:
+    ) -> tuple[Candidate, float] | None:
         """The best of those that look best before what they cost is known."""
         pool = Pool.unpriced(self._problem, candidates)
         order = np.argsort(-model.guess(pool), kind="stable")[: self._problem.affordable]
@@ -100,7 +105,7 @@ class BayesianSearch:
         start: Iterable[Candidate],
         finder: CandidateFinder,
         rng: np.random.Generator,
-    ) -> Candidate | None:
+    ) -> tuple[Candidate, float] | None:
         """Goes on from the best of the start to better neighbours, as long as there are any."""
         pool = Pool.of(self._problem, start)
         if not len(pool):
@@ -126,7 +131,7 @@ class BayesianSearch:
             here, heights = [everyone[i] for i in best], scores[best]
             if heights[0] < before + _PROGRESS:
                 break
-        return here[0]
+        return here[0], float(heights[0])
 
     def _candidates(self, points: Iterable[Choices], rng: np.random.Generator) -> list[Candidate]:
         return [self._problem.candidate(point, rng) for point in points]
@@ -144,8 +149,12 @@ class BayesianSearch:
         return Pool.of(problem, feasible)
 
 
-def _best(model: Model, pool: Pool) -> Candidate | None:
-    return pool.candidates[int(np.argmax(model.score(pool)))] if len(pool) else None
+def _best(model: Model, pool: Pool) -> tuple[Candidate, float] | None:
+    if not len(pool):
+        return None
+    scores = model.score(pool)
+    best = int(np.argmax(scores))
+    return pool.candidates[best], float(scores[best])
 
 
 def _point(problem: Problem, candidate: Candidate) -> Choices:

@@ -10,7 +10,7 @@ from autokd.seeding import rng_for
 from autokd.space import Condition, Domain
 from autokd.strategies import BayesianSearch, RandomSearch
 from autokd.strategies.bayesian.pool import all_points, surroundings
-from autokd.trial import Evaluation, TrialState
+from autokd.trial import GAIN, Evaluation, Failure, FailureClass, TrialState
 
 WIDE = Domain({f"x{i}": IntDistribution(0, 9) for i in range(6)}, {})
 
@@ -77,6 +77,36 @@ def test_what_still_runs_is_kept_away_from(wide, make_trial):
         proposed.append(suggestion.architecture.key)
         trials.append(make_trial(number, suggestion, accuracies=[], state=TrialState.RUNNING))
     assert len(set(proposed)) == 6
+
+
+def test_what_fails_again_and_again_is_kept_away_from(wide, make_trial):
+    def fate(number, suggestion):
+        if suggestion.architecture.choices["x0"] < 5:
+            return make_trial(number, suggestion, accuracies=[-distance(suggestion)])
+        trial = make_trial(number, suggestion, accuracies=[], state=TrialState.FAILED)
+        return dataclasses.replace(trial, failure=Failure(FailureClass.NAN, "loss is NaN"))
+
+    trials = []
+    for number in range(40):
+        suggestion = BayesianSearch(wide).suggest(trials, rng_for(0, number, "suggest"))
+        trials.append(fate(number, suggestion))
+    failed = [trial.state is TrialState.FAILED for trial in trials]
+    assert sum(failed[:20]) >= 3
+    assert sum(failed[-15:]) <= 3
+
+
+def test_each_proposal_notes_a_gain_that_shrinks(make_problem, make_trial):
+    problem = make_problem(
+        architecture=Domain({f"x{i}": IntDistribution(0, 9) for i in range(2)}),
+        distillation=Domain({}),
+        objectives=make_problem().objectives[:1],
+        size=lambda architecture: 1,
+        rungs=(1,),
+    )
+    trials = searched(BayesianSearch(problem), 30, make_trial, distance)
+    gains = [trial.notes.get(GAIN) for trial in trials]
+    assert gains[:4] == [None] * 4
+    assert np.median(gains[4:9]) > 10 * np.median(gains[-5:])
 
 
 def test_all_metrics_constant_or_all_failed_is_no_obstacle(wide, make_trial):
