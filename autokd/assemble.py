@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -77,6 +77,7 @@ from autokd.teacher import (
     outputs_key,
     trained_teacher,
 )
+from autokd.trial import Trial, TrialKind
 
 _GRACE_SECONDS = 600
 """A worker that is asked to stop may finish its epoch; a second Ctrl-C does not wait for it."""
@@ -143,7 +144,7 @@ def assemble_study(
     return Study(
         record,
         store,
-        strategy=make_strategy(spec, parts, evaluator.cost),
+        strategy=make_strategy(spec, parts, evaluator.cost, _earlier_trials(spec, store)),
         halving=SuccessiveHalving(
             spec.fidelity.rungs, spec.fidelity.eta, parts.objectives, spec.fidelity.brackets
         ),
@@ -398,13 +399,28 @@ def make_scheme(
     return OfflineDistillation(losses, spec.task_weight, label_smoothing)
 
 
-def make_strategy(spec: StudySpec, parts: Parts, cost: Callable[[Architecture], Cost]) -> Strategy:
+def _earlier_trials(spec: StudySpec, store: Store) -> list[list[Trial]]:
+    """The records of the studies that a strategy is to learn from. Raises NotFoundError."""
+    if not isinstance(spec.strategy, BayesianSpec):
+        return []
+    return [
+        store.trials(store.study(name).id, TrialKind.SEARCH) for name in spec.strategy.warm_start
+    ]
+
+
+def make_strategy(
+    spec: StudySpec,
+    parts: Parts,
+    cost: Callable[[Architecture], Cost],
+    earlier: Sequence[Sequence[Trial]] = (),
+) -> Strategy:
     """The strategy that a spec names.
 
     Args:
         spec: the study.
         parts: what its names stand for.
         cost: of a student; exact and cheap.
+        earlier: records of the studies that it names for a warm start.
 
     Raises:
         SpecError, UnknownNameError: there is no such sampler, or not with these options.
@@ -422,7 +438,7 @@ def make_strategy(spec: StudySpec, parts: Parts, cost: Callable[[Architecture], 
     )
     match spec.strategy:
         case BayesianSpec(initial=initial):
-            return BayesianSearch(problem, initial=initial)
+            return BayesianSearch(problem, initial=initial, earlier=earlier)
         case AutoKDSpec():
             return BOHBSearch(problem)
         case EvolutionSpec(population=population, sample=sample):

@@ -234,10 +234,10 @@ class Domain:
             for value in dict.fromkeys(_quantise(name, other, distribution) for other in others):
                 if value != point[name]:
                     other = {**point, name: value}
-                    found.append(self._fill(other, rng) if name in parents else other)
+                    found.append(self.complete(other, rng) if name in parents else other)
         return found
 
-    def _fill(self, choices: Choices, rng: np.random.Generator) -> dict[str, Choice]:
+    def complete(self, choices: Choices, rng: np.random.Generator) -> dict[str, Choice]:
         """Canonical point that keeps `choices` and draws every active parameter they lack."""
         result: dict[str, Choice] = {}
         for name, distribution in self.parameters.items():
@@ -246,6 +246,27 @@ class Domain:
                 if value is None:
                     value = _from_unit(float(rng.random()), distribution)
                 result[name] = _quantise(name, value, distribution)
+        return result
+
+    def matched(self, choices: Choices) -> dict[str, Choice]:
+        """What a point of another domain says of this one: parameters of the same name.
+
+        Numbers are moved into the range. A category that this domain lacks is left out, as is a
+        parameter whose parent is; `complete` draws them.
+        """
+        result: dict[str, Choice] = {}
+        for name, distribution in self.parameters.items():
+            condition = self.conditions.get(name)
+            known = condition is None or result.get(condition.parent) in condition.values
+            if not known or name not in choices:
+                continue
+            value = choices[name]
+            if isinstance(distribution, CategoricalDistribution):
+                if value in distribution.choices:
+                    result[name] = _quantise(name, value, distribution)
+            elif not isinstance(value, str):
+                low, high = _bounds(distribution)
+                result[name] = _quantise(name, min(max(value, low), high), distribution)
         return result
 
     def join(self, other: Domain) -> Domain:

@@ -117,9 +117,14 @@ def _ask(asked: optuna.Trial, name: str, distribution: BaseDistribution) -> Any:
             )
 
 
-def make_strategy(name: str, benchmark: Benchmark, seed: int) -> Strategy:
+def make_strategy(
+    name: str, benchmark: Benchmark, seed: int, earlier: Sequence[Sequence[Trial]] = ()
+) -> Strategy:
     """The strategy of a name on the command line."""
     problem = benchmark.problem
+    if earlier:
+        assert name == "bayesian", "only `bayesian` learns from earlier searches"
+        return BayesianSearch(problem, earlier=earlier)
     if name.startswith("optuna:"):
         return OptunaAlone(problem, name.removeprefix("optuna:"), seed, benchmark.limits)
     if ":" in name:
@@ -166,13 +171,21 @@ class Play:
 
 
 def play(
-    problem: str, strategy: str, seed: int, *, data: Path, evaluations: int, workers: int
+    problem: str,
+    strategy: str,
+    seed: int,
+    *,
+    data: Path,
+    evaluations: int,
+    workers: int,
+    earlier: str = "",
 ) -> Play:
     """Plays one search: `workers` evaluations at a time, of random duration if there are many."""
     warnings.simplefilter("ignore")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     benchmark = PROBLEMS[problem](data)
-    player = make_strategy(strategy, benchmark, seed)
+    records = [earlier_search(earlier, data, seed)] if earlier else []
+    player = make_strategy(strategy, benchmark, seed, records)
     noise, durations = rng_for(seed, 0, "noise"), rng_for(seed, 0, "durations")
     trials: list[Trial] = []
     ended: list[int] = []
@@ -197,6 +210,23 @@ def play(
         trials[number] = replace(trials[number], state=TrialState.COMPLETE, evaluations=(told,))
         ended.append(number)
     return _score(benchmark, strategy, seed, [trials[number] for number in ended], seconds)
+
+
+def earlier_search(name: str, data: Path, seed: int) -> list[Trial]:
+    """60 random candidates of another problem; with `opposite:` before it, the worst told best."""
+    benchmark = PROBLEMS[name.removeprefix("opposite:")](data)
+    sign = -1 if name.startswith("opposite:") else 1
+    rng, noise = rng_for(seed, 0, "earlier"), rng_for(seed, 0, "earlier noise")
+    trials: list[Trial] = []
+    for number in range(60):
+        trial = _trial(benchmark, number, RandomSearch(benchmark.problem).suggest(trials, rng))
+        candidate = Candidate(trial.architecture, trial.distillation)
+        told = {
+            metric: sign * value for metric, value in benchmark.observe(candidate, noise).items()
+        }
+        ended = replace(trial, state=TrialState.COMPLETE, evaluations=(Evaluation(EPOCHS, told),))
+        trials.append(ended)
+    return trials
 
 
 def _trial(benchmark: Benchmark, number: int, suggestion: Suggestion) -> Trial:
@@ -292,11 +322,20 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--evaluations", type=int, default=100)
     parser.add_argument("--workers", type=int, default=1, help="evaluations at a time")
+    parser.add_argument(
+        "--earlier", default="", help="problem of which `bayesian` knows 60 random candidates"
+    )
     parser.add_argument("--processes", type=int, default=multiprocessing.cpu_count())
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--json", type=Path, help="file for all figures")
     options = parser.parse_args()
-    run = partial(play, data=options.data, evaluations=options.evaluations, workers=options.workers)
+    run = partial(
+        play,
+        data=options.data,
+        evaluations=options.evaluations,
+        workers=options.workers,
+        earlier=options.earlier,
+    )
     print(
         f"{options.seeds} seeds, {options.evaluations} evaluations, {options.workers} at a time; "
         f"Python {platform.python_version()}, Optuna {optuna.__version__}"

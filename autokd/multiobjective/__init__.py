@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from autokd.multiobjective.dominance import (
+    best_first,
     crowding_distance,
     is_non_dominated,
     non_dominated_ranks,
@@ -14,6 +15,7 @@ from autokd.multiobjective.pareto_front import ParetoFront
 __all__ = [
     "Objective",
     "ParetoFront",
+    "best_first",
     "crowding_distance",
     "hypervolume",
     "is_non_dominated",

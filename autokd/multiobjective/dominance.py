@@ -125,3 +125,25 @@ def crowding_distance(losses: np.ndarray) -> np.ndarray:
         gaps[1:-1] = (ascending[2:] - ascending[:-2]) / span
         distance[order] += gaps
     return distance[position.reshape(-1)]
+
+
+def best_first(table: np.ndarray) -> np.ndarray:
+    """The order of points in which the best come first, whatever the number of objectives.
+
+    By non-dominated rank, then by crowding distance, the larger first; what is equal keeps its
+    order.
+
+    Args:
+        table: (n, m) losses, smaller is better.
+
+    Returns:
+        Indices of the points that have no NaN.
+    """
+    known = np.flatnonzero(~np.isnan(table).any(axis=1))
+    ranks = non_dominated_ranks(table[known])
+    crowding = np.zeros(len(known))
+    # In a front of one or two all have the same room: with one objective nearly all are such.
+    for rank in np.flatnonzero(np.bincount(ranks) > 2):
+        crowding[ranks == rank] = crowding_distance(table[known[ranks == rank]])
+    result: np.ndarray = known[np.lexsort((-crowding, ranks))]
+    return result

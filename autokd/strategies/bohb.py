@@ -7,11 +7,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from optuna.distributions import CategoricalDistribution
 
-from autokd.multiobjective import losses
+from autokd.multiobjective import best_first, losses
 from autokd.strategies.base import Candidate, Problem
 from autokd.strategies.density import KernelDensity
 from autokd.strategies.feasible import CandidateFinder
-from autokd.strategies.halving import best_first
 from autokd.trial import Suggestion, Trial, TrialKind, TrialState
 
 _GOOD_PERCENT = 15

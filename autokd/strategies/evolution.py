@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from autokd.multiobjective import best_first
 from autokd.strategies.base import Candidate, Problem
 from autokd.strategies.feasible import CandidateFinder
-from autokd.strategies.halving import best_first
 from autokd.strategies.observations import Observations
 from autokd.trial import Suggestion, Trial, TrialState
 

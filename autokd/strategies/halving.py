@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from autokd.multiobjective import Objective, crowding_distance, losses, non_dominated_ranks
+from autokd.multiobjective import Objective, best_first, losses
 from autokd.trial import Trial, TrialKind, TrialState
 
 
@@ -123,28 +123,6 @@ class SuccessiveHalving:
             if trial.state is TrialState.PAUSED and trial.evaluations[-1].epochs == rung:
                 return trial
         return None
-
-
-def best_first(table: np.ndarray) -> np.ndarray:
-    """The order of points in which the best come first, whatever the number of objectives.
-
-    By non-dominated rank, then by crowding distance, the larger first; what is equal keeps its
-    order.
-
-    Args:
-        table: (n, m) losses, smaller is better.
-
-    Returns:
-        Indices of the points that have no NaN.
-    """
-    known = np.flatnonzero(~np.isnan(table).any(axis=1))
-    ranks = non_dominated_ranks(table[known])
-    crowding = np.zeros(len(known))
-    # In a front of one or two all have the same room: with one objective nearly all are such.
-    for rank in np.flatnonzero(np.bincount(ranks) > 2):
-        crowding[ranks == rank] = crowding_distance(table[known[ranks == rank]])
-    result: np.ndarray = known[np.lexsort((-crowding, ranks))]
-    return result
 
 
 def hyperband_sizes(rungs: int, eta: int) -> list[int]:

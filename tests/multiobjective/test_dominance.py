@@ -1,12 +1,19 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from autokd.multiobjective import crowding_distance, is_non_dominated, non_dominated_ranks
+from autokd.multiobjective import (
+    best_first,
+    crowding_distance,
+    is_non_dominated,
+    non_dominated_ranks,
+)
 
 few = settings(max_examples=60, deadline=None)
 # Few different values, so that ties and duplicates are common.
@@ -80,3 +87,11 @@ def test_an_axis_on_which_all_points_are_equal_tells_nothing_apart():
     losses = np.array([[0.0, 3.0, 1.0], [1.0, 2.0, 1.0], [3.0, 0.0, 1.0]])
     assert crowding_distance(losses).tolist() == crowding_distance(losses[:, :2]).tolist()
     assert crowding_distance(np.ones((3, 2))).tolist() == [0.0, 0.0, 0.0]
+
+
+def test_the_best_come_first_whatever_the_number_of_objectives():
+    nan = math.nan
+    assert best_first(np.array([[2.0], [nan], [1.0], [2.0], [0.0]])).tolist() == [4, 2, 0, 3]
+    # Two fronts, the second of one point; of the first the ends have most room.
+    table = np.array([[5.0, 5.0], [0.9, 3.0], [0.0, 4.0], [1.0, 1.0], [4.0, 0.0], [nan, 0.0]])
+    assert best_first(table).tolist() == [2, 4, 3, 1, 0]

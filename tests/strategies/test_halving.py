@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from autokd.multiobjective import Objective
 from autokd.strategies import SuccessiveHalving
-from autokd.strategies.halving import best_first, hyperband_sizes
+from autokd.strategies.halving import hyperband_sizes
 from autokd.trial import Evaluation, TrialKind, TrialState
 
 ACCURACY = Objective("accuracy", "maximize")
@@ -182,14 +182,6 @@ def test_a_trial_that_starts_at_a_later_rung_is_not_stopped_before(make_trial):
 def test_brackets_without_a_rung_are_refused(brackets):
     with pytest.raises(ValueError, match=f"brackets must be 1 to 3.*got {brackets}"):
         SuccessiveHalving((1, 3, 9), 3, (ACCURACY,), brackets)
-
-
-def test_the_best_come_first_whatever_the_number_of_objectives():
-    nan = math.nan
-    assert best_first(np.array([[2.0], [nan], [1.0], [2.0], [0.0]])).tolist() == [4, 2, 0, 3]
-    # Two fronts, the second of one point; of the first the ends have most room.
-    table = np.array([[5.0, 5.0], [0.9, 3.0], [0.0, 4.0], [1.0, 1.0], [4.0, 0.0], [nan, 0.0]])
-    assert best_first(table).tolist() == [2, 4, 3, 1, 0]
 
 
 def run_study(make_trial, curves, limit, trials=(), halving=HALVING):

@@ -80,6 +80,9 @@ class BayesianSpec(Spec):
 
     name: Literal["bayesian"] = Field(description="Always `bayesian`.")
     initial: int = Field(4, ge=2, description="Random candidates before the first model.")
+    warm_start: tuple[str, ...] = Field(
+        (), description="Studies of the same database to learn from, by name."
+    )
 
 
 class AutoKDSpec(Spec):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 
@@ -11,6 +12,7 @@ from autokd.multiobjective import losses, non_dominated_ranks
 from autokd.strategies.base import Candidate, Problem
 from autokd.strategies.bayesian.acquisition import log_expected_volume
 from autokd.strategies.bayesian.columns import Columns, Encoder
+from autokd.strategies.bayesian.earlier import EarlierStudy, trust
 from autokd.strategies.bayesian.gaussian_process import GaussianProcess
 from autokd.strategies.bayesian.pool import Pool
 from autokd.strategies.bayesian.targets import part_rank
@@ -37,10 +39,15 @@ class Model:
         problem: what is searched.
         observations: the record; at least two trials with known objectives.
         rng: draws the values of what still runs, and all else that is not in closed form.
+        earlier: other studies' models.
     """
 
     def __init__(
-        self, problem: Problem, observations: Observations, rng: np.random.Generator
+        self,
+        problem: Problem,
+        observations: Observations,
+        rng: np.random.Generator,
+        earlier: Sequence[EarlierStudy] = (),
     ) -> None:
         self._problem = problem
         trained = np.flatnonzero(observations.known)
@@ -55,8 +62,16 @@ class Model:
         self._middle = table[:, exact].mean(axis=0)
         self._spread = np.maximum(table[:, exact].std(axis=0), 1e-12)
         self._encoder = Encoder(problem.domain, self._trained.logs)
-        columns = self._columns(self._trained)
-        self._processes = [GaussianProcess(columns, part_rank(table[:, i])) for i in unknown]
+        self._unknown = [
+            _Unknown(
+                self._encoder,
+                self._trained,
+                part_rank(table[:, i]),
+                problem.objectives[i].metric,
+                earlier,
+            )
+            for i in unknown
+        ]
         self._normals = rng.standard_normal((_DRAWS if len(unknown) > 1 else 1, len(unknown) - 1))
         self._chance = self._chances(observations)
         pending = _rows(observations.trials, np.flatnonzero(observations.pending))
@@ -81,18 +96,20 @@ class Model:
 
     def _believed(self, pending: Pool, rng: np.random.Generator) -> np.ndarray:
         """(n, m) losses of what was trained and, drawn, of what still runs; the unknown first."""
-        columns = self._columns(self._trained)
-        exact = self._exact_losses(self._trained)
+        pools = [self._trained, pending] if len(pending) else [self._trained]
         if len(pending):
-            added = self._columns(pending)
-            self._processes = [
-                process.given(added, process.sample(added, rng)) for process in self._processes
-            ]
-            columns = columns.join(added)
-            exact = np.concatenate([exact, self._exact_losses(pending)])
+            self._unknown = [unknown.imagining(pending, rng) for unknown in self._unknown]
         # Without the noise of single trainings.
-        means = [process.predict(columns)[0] for process in self._processes]
-        return np.column_stack([*means, exact])
+        tables = [
+            np.column_stack(
+                [
+                    *(unknown.predict(pool)[0] for unknown in self._unknown),
+                    self._exact_losses(pool),
+                ]
+            )
+            for pool in pools
+        ]
+        return np.concatenate(tables)
 
     def leaders(self, count: int) -> list[Candidate]:
         """The best trained candidates as the model sees them."""
@@ -102,12 +119,11 @@ class Model:
 
     def score(self, pool: Pool) -> np.ndarray:
         """(n,) logarithms of the expected improvement by each candidate."""
-        columns = self._columns(pool)
-        mean, deviation = self._processes[0].predict(columns)
+        mean, deviation = self._unknown[0].predict(pool)
         draws = len(self._normals)
         others = []
-        for process, normals in zip(self._processes[1:], self._normals.T, strict=True):
-            middle, spread = process.predict(columns)
+        for unknown, normals in zip(self._unknown[1:], self._normals.T, strict=True):
+            middle, spread = unknown.predict(pool)
             others.append(middle[:, None] + spread[:, None] * normals)
         for exact in self._exact_losses(pool).T:
             others.append(np.repeat(exact[:, None], draws, axis=1))
@@ -115,7 +131,7 @@ class Model:
         logs = log_expected_volume(mean, deviation, stacked, self._front, self._reference)
         if self._chance is not None:
             middle, spread = self._success
-            chance = self._chance.predict(columns)[0] * spread + middle
+            chance = self._chance.predict(self._columns(pool))[0] * spread + middle
             logs += np.log(np.clip(chance, _LEAST_CHANCE, 1))
         return logs
 
@@ -125,7 +141,7 @@ class Model:
         With several objectives that luck is at every point of the front.
         """
         extent = (self._reference - self._front.min(axis=0))[1:].prod()
-        return float(math.exp(score) / (math.sqrt(self._processes[0].noise) * extent))
+        return float(math.exp(score) / (math.sqrt(self._unknown[0].noise) * extent))
 
     def guess(self, pool: Pool) -> np.ndarray:
         """The same, with what the candidates cost predicted from what others cost."""
@@ -147,6 +163,57 @@ class Model:
         table = losses(self._exact, pool.as_figures())
         scaled: np.ndarray = (table - self._middle) / self._spread
         return scaled
+
+    def _columns(self, pool: Pool) -> Columns:
+        return self._encoder.columns(pool.units, pool.logs)
+
+
+class _Unknown:
+    """One objective that only training tells.
+
+    Args:
+        encoder: of this study.
+        trained: n candidates.
+        targets: (n,) their losses, standardised.
+        metric: its name.
+        earlier: the process models what those that know of it leave to say.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        trained: Pool,
+        targets: np.ndarray,
+        metric: str,
+        earlier: Sequence[EarlierStudy],
+    ) -> None:
+        self._encoder = encoder
+        self._metric = metric
+        self._earlier = [study for study in earlier if study.knows(metric)]
+        self._trust = trust(self._told(trained), targets)
+        rest = targets - self._told(trained) @ self._trust
+        self._process = GaussianProcess(encoder.columns(trained.units, trained.logs), rest)
+
+    def _told(self, pool: Pool) -> np.ndarray:
+        """(n, k) losses that k earlier studies predict."""
+        told = [study.predict(self._metric, pool) for study in self._earlier]
+        return np.stack(told, axis=1) if told else np.empty((len(pool), 0))
+
+    @property
+    def noise(self) -> float:
+        return self._process.noise
+
+    def predict(self, pool: Pool) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation, each (n,), of the loss without noise."""
+        mean, deviation = self._process.predict(self._columns(pool))
+        return mean + self._told(pool) @ self._trust, deviation
+
+    def imagining(self, pending: Pool, rng: np.random.Generator) -> _Unknown:
+        """The same with values, drawn jointly, for what still runs."""
+        columns = self._columns(pending)
+        other = copy.copy(self)
+        other._process = self._process.given(columns, self._process.sample(columns, rng))
+        return other
 
     def _columns(self, pool: Pool) -> Columns:
         return self._encoder.columns(pool.units, pool.logs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from autokd.space import Choices
 from autokd.strategies.base import Candidate, Problem
+from autokd.strategies.bayesian.earlier import EarlierStudy
 from autokd.strategies.bayesian.model import Model
 from autokd.strategies.bayesian.pool import Pool, all_points, changed, surroundings
 from autokd.strategies.feasible import CandidateFinder
@@ -47,7 +49,9 @@ class BayesianSearch:
 
     Args:
         problem: what is searched.
-        initial: random candidates before the first model, at least 2.
+        initial: candidates before the first model, at least 2: random, or every second one the
+            best that earlier studies know of.
+        earlier: records of earlier studies, of this space or another, this teacher or another.
 
     References:
         D. R. Jones, M. Schonlau and W. J. Welch, "Efficient global optimization of expensive
@@ -55,24 +59,35 @@ class BayesianSearch:
         `GaussianProcess` and `log_expected_volume`.
     """
 
-    def __init__(self, problem: Problem, *, initial: int = 4) -> None:
+    def __init__(
+        self,
+        problem: Problem,
+        *,
+        initial: int = 4,
+        earlier: Sequence[Sequence[Trial]] = (),
+    ) -> None:
         if initial < 2:
             raise ValueError(f"expected initial >= 2, got {initial}")
         self._problem = problem
         self._domain = problem.domain
         self._initial = initial
+        self._records = earlier
 
     def suggest(self, trials: Sequence[Trial], rng: np.random.Generator) -> Suggestion:
         """See `Strategy`."""
         observations = Observations.of(self._problem, trials)
         finder = CandidateFinder(self._problem, observations.trials, rng)
         if observations.known.sum() >= self._initial:
-            model = Model(self._problem, observations, rng)
+            model = Model(self._problem, observations, rng, self._earlier)
             best = self._most_promising(model, finder, rng)
             if best is not None:
                 candidate, score = best
                 notes = {GAIN: model.gain(score)}
                 return Suggestion(candidate.architecture, candidate.distillation, notes)
+        elif len(observations.trials) % 2 == 0:
+            known = self._best_of_earlier(finder, rng)
+            if known is not None:
+                return Suggestion(known.architecture, known.distillation)
         candidate = finder.find()
         return Suggestion(candidate.architecture, candidate.distillation)
 
@@ -89,6 +104,26 @@ class BayesianSearch:
         if len(found) > self._problem.affordable:
             return self._best_affordable(model, list(found.values()), finder)
         return self._uphill(model, filter(finder.accepts, found.values()), finder, rng)
+
+    def _best_of_earlier(
+        self, finder: CandidateFinder, rng: np.random.Generator
+    ) -> Candidate | None:
+        """The best that earlier studies know of and this one may still try; None if nothing."""
+        ranks = itertools.zip_longest(*(study.best for study in self._earlier))
+        points = (point for rank in ranks for point in rank if point is not None)
+        complete = (self._domain.complete(point, rng) for point in points)
+        few = itertools.islice(complete, self._problem.affordable)
+        return next(filter(finder.accepts, self._candidates(few, rng)), None)
+
+    @cached_property
+    def _earlier(self) -> list[EarlierStudy]:
+        """Follows from the problem and the other records alone."""
+        if not self._records:
+            return []
+        rng = np.random.default_rng(0)
+        anyone = self._problem.candidate(self._domain.sample(rng)[0], rng)
+        names = sorted(self._problem.figures(anyone.architecture))
+        return [EarlierStudy(self._problem, names, trials) for trials in self._records]
 
     def _best_affordable(
         self, model: Model, candidates: Sequence[Candidate], finder: CandidateFinder
