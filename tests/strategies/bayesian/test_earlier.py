@@ -110,7 +110,7 @@ def test_a_changed_space_is_matched_by_names(problem, played):
     other = dataclasses.replace(problem, architecture=changed)
     study = EarlierStudy(other, ["parameters"], earlier)
     rng = np.random.default_rng(0)
-    candidates = [other.candidate(point, rng) for point in changed.sample(rng, 200)]
+    candidates = [other.candidate(point, rng) for point in other.domain.sample(rng, 200)]
     pool = Pool.of(other, [one for one in candidates if one.architecture.choices["width"] <= 20])
     told = study.predict("accuracy", pool)
     off = [abs(one.architecture.choices["width"] - 12) for one in pool.candidates]
