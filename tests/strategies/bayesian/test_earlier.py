@@ -111,7 +111,7 @@ def test_a_changed_space_is_matched_by_names(problem, played):
     study = EarlierStudy(other, ["parameters"], earlier)
     rng = np.random.default_rng(0)
     candidates = [other.candidate(point, rng) for point in other.domain.sample(rng, 200)]
-    pool = Pool.of(other, [one for one in candidates if one.architecture.choices["width"] <= 20])
+    pool = Pool.of(other, [one for one in candidates if one.architecture.choices["width"] <= 13])
     told = study.predict("accuracy", pool)
     off = [abs(one.architecture.choices["width"] - 12) for one in pool.candidates]
     assert np.corrcoef(told, off)[0, 1] > 0.6
