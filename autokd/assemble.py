@@ -46,6 +46,7 @@ from autokd.spec import (
     DigitsSpec,
     DistillationSpec,
     EvolutionSpec,
+    FidelitySpec,
     ImageFolderSpec,
     NpzSpec,
     NumberRange,
@@ -60,6 +61,8 @@ from autokd.store import Store
 from autokd.strategies import (
     BayesianSearch,
     BOHBSearch,
+    Fidelity,
+    GainPerEpoch,
     OptunaSearch,
     Problem,
     RandomSearch,
@@ -145,9 +148,7 @@ def assemble_study(
         record,
         store,
         strategy=make_strategy(spec, parts, evaluator.cost, _earlier_trials(spec, store)),
-        halving=SuccessiveHalving(
-            spec.fidelity.rungs, spec.fidelity.eta, parts.objectives, spec.fidelity.brackets
-        ),
+        fidelity=_fidelity(spec.fidelity, parts.objectives),
         objectives=parts.objectives,
         budget=parts.budget,
         spec=spec,
@@ -397,6 +398,12 @@ def make_scheme(
         weight = float(values.pop("weight"))
         losses.append((loss.name, weight, _LOSSES[loss.name](**values)))
     return OfflineDistillation(losses, spec.task_weight, label_smoothing)
+
+
+def _fidelity(spec: FidelitySpec, objectives: Sequence[Objective]) -> Fidelity:
+    if spec.promotion == "gain":
+        return GainPerEpoch(spec.rungs, spec.eta, objectives)
+    return SuccessiveHalving(spec.rungs, spec.eta, objectives, spec.brackets)
 
 
 def _earlier_trials(spec: StudySpec, store: Store) -> list[list[Trial]]:

@@ -41,7 +41,7 @@ from autokd.seeding import rng_for, seed_for
 from autokd.space import Architecture
 from autokd.spec import FinalSpec, StudySpec
 from autokd.store import Store, StudyRecord
-from autokd.strategies import SpaceExhausted, Strategy, SuccessiveHalving
+from autokd.strategies import Fidelity, SpaceExhausted, Strategy
 from autokd.trial import (
     CHECKPOINT,
     GAIN,
@@ -142,7 +142,7 @@ class Study:
         record: the study as the store has it.
         store: where everything is written.
         strategy: proposes candidates.
-        halving: decides which trial may train on.
+        fidelity: decides which trial may train on.
         objectives: axes of the front; the first ranks candidates for the final stage.
         budget: limits of the student.
         spec: limits, final stage, seed and the like; it replaces the recorded one when the study
@@ -158,7 +158,7 @@ class Study:
         store: Store,
         *,
         strategy: Strategy,
-        halving: SuccessiveHalving,
+        fidelity: Fidelity,
         objectives: tuple[Objective, ...],
         budget: Budget,
         spec: StudySpec,
@@ -169,7 +169,7 @@ class Study:
         self.record = record
         self.store = store
         self.strategy = strategy
-        self.halving = halving
+        self.fidelity = fidelity
         self.objectives = objectives
         self.budget = budget
         self.spec = spec
@@ -329,9 +329,10 @@ class Study:
         for trial in search:
             if trial.state is TrialState.QUEUED:
                 return trial
-        promoted = self.halving.promotion(search)
+        may_start = len(search) < self.spec.limits.trials and not self._has_converged()
+        promoted = self.fidelity.promotion(search, may_start)
         if promoted is not None:
-            epochs = self.halving.next_epochs(promoted)
+            epochs = self.fidelity.next_epochs(promoted)
             return self._remember(self.store.promote(self.record.id, promoted.number, epochs))
         while len(search) < self.spec.limits.trials and not self._has_converged():
             rng = rng_for(self.spec.seed, len(search), "suggest")
@@ -359,7 +360,7 @@ class Study:
                 cost=cost,
                 repeat=0,
                 state=TrialState.QUEUED if feasible else TrialState.INFEASIBLE,
-                epochs=self.halving.first_epochs(len(self._of_kind(TrialKind.SEARCH))),
+                epochs=self.fidelity.first_epochs(len(self._of_kind(TrialKind.SEARCH))),
                 notes=suggestion.notes,
             )
         )
@@ -452,7 +453,7 @@ class Study:
             # By candidate and repeat, not by kind: a student and its baseline start alike.
             seed=seed_for(self.spec.seed, trial.candidate, f"train/{trial.repeat}"),
             epochs=trial.epochs,
-            horizon=trial.epochs if trial.kind is not TrialKind.SEARCH else self.halving.rungs[-1],
+            horizon=trial.epochs if trial.kind is not TrialKind.SEARCH else self.fidelity.rungs[-1],
             folder=root / lease.folder,
             checkpoint=root / trial.checkpoint if trial.checkpoint else None,
             teach=trial.kind is not TrialKind.BASELINE,
@@ -524,7 +525,7 @@ class Study:
         return relative.as_posix() if (self.record.folder / relative).exists() else None
 
     def _is_last_rung(self, trial: Trial) -> bool:
-        return trial.kind is not TrialKind.SEARCH or trial.epochs >= self.halving.rungs[-1]
+        return trial.kind is not TrialKind.SEARCH or trial.epochs >= self.fidelity.rungs[-1]
 
     # The record
 
@@ -548,7 +549,7 @@ class Study:
         open_trials = [trial for trial in self.trials if not trial.state.is_finished()]
         searched = self._limit_reached() is not None or (
             not open_trials
-            and self.halving.promotion(search) is None
+            and self.fidelity.promotion(search, may_start=False) is None
             and (
                 len(search) >= self.spec.limits.trials
                 or self.record.stop_reason is StopReason.SPACE_EXHAUSTED

@@ -161,7 +161,7 @@ class World:
             recorded_study(store, spec),
             store,
             strategy=RandomSearch(problem),
-            halving=SuccessiveHalving(RUNGS, 3, OBJECTIVES),
+            fidelity=SuccessiveHalving(RUNGS, 3, OBJECTIVES),
             objectives=OBJECTIVES,
             budget=budget,
             spec=spec,

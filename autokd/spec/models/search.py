@@ -146,6 +146,12 @@ class FidelitySpec(Spec):
         1, ge=1, description="1: all trials start at the first rung; k: at the first k rungs."
     )
 
+    promotion: Literal["halving", "gain"] = Field(
+        "halving",
+        description="`halving`: the best of each rung train on; `gain`: what the learning curves "
+        "promise to gain most per epoch, a new trial included.",
+    )
+
     @model_validator(mode="after")
     def _is_a_ladder(self) -> FidelitySpec:
         if self.min_epochs > self.max_epochs:
@@ -156,6 +162,10 @@ class FidelitySpec(Spec):
             raise ValueError(
                 f"expected at most {len(self.rungs)} brackets, one for each of the rungs "
                 f"{self.rungs}; got {self.brackets}"
+            )
+        if self.promotion == "gain" and self.brackets > 1:
+            raise ValueError(
+                f"expected one bracket with `promotion: gain`; got {self.brackets} brackets"
             )
         return self
 
