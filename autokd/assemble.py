@@ -70,6 +70,7 @@ from autokd.strategies import (
     Strategy,
     SuccessiveHalving,
 )
+from autokd.strategies.optuna_search import hub_sampler
 from autokd.study import Observer, Study, recorded_study
 from autokd.task import Task
 from autokd.teacher import (
@@ -446,14 +447,18 @@ def make_strategy(
     match spec.strategy:
         case BayesianSpec(initial=initial):
             return BayesianSearch(problem, initial=initial, earlier=earlier)
-        case AutoKDSpec():
+        case AutoKDSpec(name="autokd"):
             return BOHBSearch(problem)
+        case AutoKDSpec():
+            return BayesianSearch(replace(problem, figures=lambda architecture: {}))
         case EvolutionSpec(population=population, sample=sample):
             return RegularizedEvolution(problem, population, sample)
         case CmaEsSpec(population=population):
             from autokd.strategies.cma import CMAES  # the only one that needs its library
 
             return CMAES(problem, population)
+        case OptunaSpec(hub=str(package), sampler=sampler, options=options):
+            return OptunaSearch(problem, hub_sampler(package, sampler), options)
         case OptunaSpec(name=name, sampler=sampler, options=options):
             return OptunaSearch(problem, sampler or name, options)
         case RandomSpec():

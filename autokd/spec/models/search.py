@@ -86,9 +86,12 @@ class BayesianSpec(Spec):
 
 
 class AutoKDSpec(Spec):
-    """BOHB's densities of good and bad candidates, at the highest rung that has enough trials."""
+    """AutoKD's search, at the highest rung that has enough trials; it knows no costs.
 
-    name: Literal["autokd"] = Field(description="Always `autokd`.")
+    `autokd`: BOHB's densities of good and bad candidates; `autokd_gp`: a Gaussian process.
+    """
+
+    name: Literal["autokd", "autokd_gp"] = Field(description="Which model.")
 
 
 class EvolutionSpec(Spec):
@@ -113,16 +116,24 @@ class OptunaSpec(Spec):
 
     name: Literal["tpe", "nsga2", "nsga3", "gp", "optuna"] = Field(description="Which sampler.")
     sampler: str | None = Field(
-        None, description="Class in optuna.samplers, only with `name: optuna`."
+        None,
+        description="Class in optuna.samplers or in the hub's package, only with `name: optuna`.",
+    )
+    hub: str | None = Field(
+        None,
+        description="Package of OptunaHub that has the sampler, `samplers/auto_sampler` say, only "
+        "with `name: optuna`. Its code is downloaded and run with all your rights.",
     )
     options: dict[str, Any] = Field(default_factory=dict, description="Arguments of the sampler.")
 
     @model_validator(mode="after")
     def _names_a_sampler(self) -> OptunaSpec:
-        if (self.name == "optuna") != (self.sampler is not None):
+        named = self.sampler is not None or self.hub is not None
+        if (self.name == "optuna") != named:
             raise ValueError(
-                "expected `sampler: <class in optuna.samplers>` together with `name: optuna` only; "
-                f"got name {self.name!r} and sampler {self.sampler!r}"
+                "expected `sampler: <class in optuna.samplers>` or `hub: <package of OptunaHub>` "
+                f"together with `name: optuna` only; got name {self.name!r}, sampler "
+                f"{self.sampler!r} and hub {self.hub!r}"
             )
         return self
 
