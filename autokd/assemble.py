@@ -189,6 +189,11 @@ class Parts:
         device = _device(spec)
         data = (given.data or load_data(spec.data, spec.seed, device)).to(device)
         space = given.space or load_space(spec.space)
+        if spec.final is not None and spec.final.draws and not space.draws:
+            wrong = Mistake(
+                "final.draws", f"expected 0: {space.name} is no generator that is drawn"
+            )
+            raise SpecError("the study", [wrong])
         teacher = given.teacher or _bare_teacher(spec, data)
         bare = teacher.network if isinstance(teacher, Normalised) else teacher
         cost = measure_cost(bare, data.task)

@@ -10,6 +10,7 @@ if nothing had happened. It runs in the coordinator, the only process that write
 
 from __future__ import annotations
 
+import itertools
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -64,6 +65,9 @@ _MOST_LOST_WORKERS = 3
 
 _PROPOSALS_WITHOUT_GAIN = 5
 """In a row; one alone may be a model that was misled."""
+
+_TRIES = 10
+"""So many draws of a generator are looked at for each that is wanted within the budget."""
 
 _POLL_SECONDS = 0.5
 """How long the loop waits for an event before it looks at the clock and at `stop`."""
@@ -375,6 +379,11 @@ class Study:
             for repeat in range(final.seeds)
             for trial in self._final_trials(best, repeat, final.epochs)
         ]
+        wanted += [
+            self._family_trial(best, draw, final.epochs)
+            for best in self.front.top(final.top)
+            for draw in self._fresh_draws(best, final.draws)
+        ]
         if not wanted or self._stop_asked:
             return
         self._tell("final")
@@ -412,6 +421,34 @@ class Study:
                     )
                 )
             )
+
+    def _family_trial(self, best: Trial, draw: Architecture, epochs: int) -> Trial:
+        """The trial of a fresh draw of a candidate's generator, recorded if it is not yet."""
+        for known in self._of_kind(TrialKind.FAMILY):
+            same = known.architecture == draw and known.distillation == best.distillation
+            if same and known.epochs == epochs:
+                return known
+        return self._remember(
+            self.store.add_trial(
+                self.record.id,
+                kind=TrialKind.FAMILY,
+                architecture=draw,
+                distillation=best.distillation,
+                cost=self.evaluator.cost(draw),
+                repeat=0,
+                state=TrialState.QUEUED,
+                epochs=epochs,
+            )
+        )
+
+    def _fresh_draws(self, best: Trial, count: int) -> Iterator[Architecture]:
+        """Draws of a candidate's generator that are within the budget; fewer if those are rare."""
+        seeds = (
+            seed_for(self.spec.seed, best.candidate, f"draw/{n}") for n in range(_TRIES * count)
+        )
+        draws = (replace(best.architecture, seed=seed) for seed in seeds)
+        feasible = (one for one in draws if not self.budget.violations(self.evaluator.cost(one)))
+        return itertools.islice(feasible, count)
 
     # The loop
 
@@ -564,11 +601,20 @@ class Study:
             for trial in self.trials
             if trial.kind is not TrialKind.SEARCH and trial.state.is_finished()
         }
+        drawn = {
+            (trial.architecture.key, trial.epochs)
+            for trial in self._of_kind(TrialKind.FAMILY)
+            if trial.state.is_finished()
+        }
         return all(
             (best.candidate, repeat, final.epochs, kind) in done
             for best in self.front.top(final.top)
             for repeat in range(final.seeds)
             for kind in (TrialKind.FINAL, TrialKind.BASELINE)
+        ) and all(
+            (draw.key, final.epochs) in drawn
+            for best in self.front.top(final.top)
+            for draw in self._fresh_draws(best, final.draws)
         )
 
     def _end(self, reason: StopReason) -> None:

@@ -213,6 +213,12 @@ class FinalSpec(Spec):
     top: int = Field(3, gt=0, description="How many candidates of the front.")
     epochs: int = Field(60, gt=0, description="Epochs of each retraining.")
     seeds: int = Field(2, gt=0, description="Repeats of each, with and without the teacher.")
+    draws: int = Field(
+        0,
+        ge=0,
+        description="Fresh draws of each one's generator, trained with the teacher, to tell how "
+        "good its family is. Spaces of random graphs only.",
+    )
 
 
 class ExecutionSpec(Spec):
