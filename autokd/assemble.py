@@ -54,6 +54,7 @@ from autokd.spec import (
     SpaceSpec,
     StudySpec,
     TorchvisionSpec,
+    TradeSpec,
     installed_spaces,
 )
 from autokd.store import Store
@@ -423,12 +424,16 @@ def make_strategy(spec: StudySpec, parts: Parts, cost: Callable[[Architecture], 
     match spec.strategy:
         case BayesianSpec(initial=initial):
             return BayesianSearch(problem, initial=initial)
+        case TradeSpec(acquisition=acquisition):
+            from autokd.strategies.trade import TRADE  # BoTorch takes seconds to load
+
+            return TRADE(problem, acquisition)
         case AutoKDSpec():
             return BOHBSearch(problem)
         case EvolutionSpec(population=population, sample=sample):
             return RegularizedEvolution(problem, population, sample)
         case CmaEsSpec(population=population):
-            from autokd.strategies.cma import CMAES  # the only one that needs its library
+            from autokd.strategies.cma import CMAES  # only this one needs its library
 
             return CMAES(problem, population)
         case OptunaSpec(name=name, sampler=sampler, options=options):

@@ -82,6 +82,15 @@ class BayesianSpec(Spec):
     initial: int = Field(4, ge=2, description="Random candidates before the first model.")
 
 
+class TradeSpec(Spec):
+    """Bayesian optimisation within trust regions, one for each family of architectures."""
+
+    name: Literal["trade"] = Field(description="Always `trade`.")
+    acquisition: Literal["log_ei", "thompson"] = Field(
+        "log_ei", description="`log_ei`: largest expected improvement; `thompson`: best of a draw."
+    )
+
+
 class AutoKDSpec(Spec):
     """BOHB's densities of good and bad candidates, at the highest rung that has enough trials."""
 
@@ -125,7 +134,7 @@ class OptunaSpec(Spec):
 
 
 StrategySpec = Annotated[
-    BayesianSpec | AutoKDSpec | EvolutionSpec | CmaEsSpec | RandomSpec | OptunaSpec,
+    BayesianSpec | TradeSpec | AutoKDSpec | EvolutionSpec | CmaEsSpec | RandomSpec | OptunaSpec,
     Field(discriminator="name"),
 ]
 
