@@ -100,7 +100,7 @@ class TrustRegion:
             axes: of the joint domain.
         """
         members: list[int] = []
-        met: list[np.ndarray] = []
+        met: list[int] = []
         length, successes, failures = FIRST_LENGTH, 0, 0
         for row in rows:
             notes = trials[row].notes.get(NOTES, {})
@@ -110,8 +110,8 @@ class TrustRegion:
             members.append(row)
             if np.isnan(losses[row]).any():
                 continue
-            is_better = not any((loss <= losses[row]).all() for loss in met)
-            met.append(losses[row])
+            is_better = not (losses[met] <= losses[row]).all(axis=1).any()
+            met.append(row)
             if notes.get("region") != name or notes.get("starts"):
                 continue
             successes, failures = (successes + 1, 0) if is_better else (0, failures + 1)
