@@ -55,6 +55,7 @@ from autokd.spec import (
     SpaceSpec,
     StudySpec,
     TorchvisionSpec,
+    TradeSpec,
     installed_spaces,
 )
 from autokd.store import Store
@@ -452,6 +453,10 @@ def make_strategy(
     match spec.strategy:
         case BayesianSpec(initial=initial):
             return BayesianSearch(problem, initial=initial, earlier=earlier)
+        case TradeSpec(acquisition=acquisition):
+            from autokd.strategies.trade import TRADE  # BoTorch takes seconds to load
+
+            return TRADE(problem, acquisition)
         case AutoKDSpec(name="autokd"):
             return BOHBSearch(problem)
         case AutoKDSpec():
@@ -459,7 +464,7 @@ def make_strategy(
         case EvolutionSpec(population=population, sample=sample):
             return RegularizedEvolution(problem, population, sample)
         case CmaEsSpec(population=population):
-            from autokd.strategies.cma import CMAES  # the only one that needs its library
+            from autokd.strategies.cma import CMAES  # only this one needs its library
 
             return CMAES(problem, population)
         case OptunaSpec(hub=str(package), sampler=sampler, options=options):

@@ -54,6 +54,7 @@ from autokd.strategies import (
     Strategy,
 )
 from autokd.strategies.cma import CMAES
+from autokd.strategies.trade import TRADE
 from autokd.trial import Evaluation, Suggestion, Trial, TrialKind, TrialState
 
 MARKS = (25, 50, 100)
@@ -144,6 +145,8 @@ def make_strategy(
             return RegularizedEvolution(problem)
         case "cmaes":
             return CMAES(problem)
+        case "trade":
+            return TRADE(problem)
         case _:
             return OptunaSearch(problem, name)
 

@@ -107,7 +107,7 @@ def test_all_mistakes_are_reported_at_once_with_their_paths(mistakes: Mistakes) 
         "budget.parameters": "expected a count, like 20k, 1.5M or 0.1x of the teacher's; got '2MB'",
         "budget.macs": "expected a positive number with an optional unit, like 20k, 1.5M, 64KiB, "
         "2MB or 0.1x; got []",
-        "strategy.name": "expected one of 'bayesian', 'autokd', 'autokd_gp', "
+        "strategy.name": "expected one of 'bayesian', 'trade', 'autokd', 'autokd_gp', "
         "'regularized_evolution', 'cmaes', 'random', 'tpe', 'nsga2', 'nsga3', 'gp', 'optuna'; "
         "got 'tp' (did you mean 'tpe'?)",
         "fidelity.min_epochs": "expected an integer; got 1.5",
@@ -136,7 +136,7 @@ def test_all_mistakes_are_reported_at_once_with_their_paths(mistakes: Mistakes) 
         (
             "strategy",
             {"name": 3},
-            "strategy.name: expected one of 'bayesian', 'autokd',",
+            "strategy.name: expected one of 'bayesian', 'trade',",
         ),
         ("strategy", {"name": "random", "options": {}}, "strategy.options: unknown field (known"),
         (

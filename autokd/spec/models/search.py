@@ -85,6 +85,15 @@ class BayesianSpec(Spec):
     )
 
 
+class TradeSpec(Spec):
+    """Bayesian optimisation within trust regions, one for each family of architectures."""
+
+    name: Literal["trade"] = Field(description="Always `trade`.")
+    acquisition: Literal["log_ei", "thompson"] = Field(
+        "log_ei", description="`log_ei`: largest expected improvement; `thompson`: best of a draw."
+    )
+
+
 class AutoKDSpec(Spec):
     """AutoKD's search, at the highest rung that has enough trials; it knows no costs.
 
@@ -139,7 +148,7 @@ class OptunaSpec(Spec):
 
 
 StrategySpec = Annotated[
-    BayesianSpec | AutoKDSpec | EvolutionSpec | CmaEsSpec | RandomSpec | OptunaSpec,
+    BayesianSpec | TradeSpec | AutoKDSpec | EvolutionSpec | CmaEsSpec | RandomSpec | OptunaSpec,
     Field(discriminator="name"),
 ]
 
