@@ -79,7 +79,12 @@ class BayesianSpec(Spec):
     """A model of the unknown objectives on choices and known costs; the one we recommend."""
 
     name: Literal["bayesian"] = Field(description="Always `bayesian`.")
-    initial: int = Field(4, ge=2, description="Random candidates before the first model.")
+    initial: int | None = Field(
+        None,
+        ge=2,
+        description="Random candidates before the first model; left out: by the number of "
+        "parameters.",
+    )
     warm_start: tuple[str, ...] = Field(
         (), description="Studies of the same database to learn from, by name."
     )

@@ -20,6 +20,9 @@ from autokd.trial import GAIN, Suggestion, Trial
 _ENUMERABLE = 20_000
 """A space of so many points is scored whole."""
 
+_INITIAL = 4
+_PARAMETERS_PER_INITIAL = 4
+
 _LEADERS = 5
 _POINTS_OF_A_KIND = 100
 _CLIMBERS = 3
@@ -49,8 +52,9 @@ class BayesianSearch:
 
     Args:
         problem: what is searched.
-        initial: candidates before the first model, at least 2: random, or every second one the
-            best that earlier studies know of.
+        initial: candidates before the first model, at least 2; by default 4, or a quarter of the
+            parameters if that is more. Random, or every second one the best that earlier studies
+            know of.
         earlier: records of earlier studies, of this space or another, this teacher or another.
 
     References:
@@ -63,9 +67,12 @@ class BayesianSearch:
         self,
         problem: Problem,
         *,
-        initial: int = 4,
+        initial: int | None = None,
         earlier: Sequence[Sequence[Trial]] = (),
     ) -> None:
+        if initial is None:
+            varied = sum(not one.single() for one in problem.domain.parameters.values())
+            initial = max(_INITIAL, varied // _PARAMETERS_PER_INITIAL)
         if initial < 2:
             raise ValueError(f"expected initial >= 2, got {initial}")
         self._problem = problem
