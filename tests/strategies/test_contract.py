@@ -11,13 +11,13 @@ from optuna.distributions import CategoricalDistribution, IntDistribution
 
 from autokd.errors import NothingFeasibleError
 from autokd.seeding import rng_for
-from autokd.space import Architecture, Domain
+from autokd.space import Architecture, Condition, Domain
 from autokd.strategies import BayesianSearch, OptunaSearch, RandomSearch, SpaceExhausted
 from autokd.strategies.bohb import BOHBSearch
 from autokd.strategies.cma import CMAES
 from autokd.strategies.evolution import RegularizedEvolution
 from autokd.strategies.trade import TRADE
-from autokd.trial import TrialKind, TrialState
+from autokd.trial import Failure, FailureClass, Suggestion, TrialKind, TrialState
 
 
 def one_objective(problem):
@@ -180,3 +180,59 @@ def test_a_proposal_can_be_stored_as_json(make_strategy, make_problem, search):
     problem = make_problem(objectives=make_problem().objectives[:1])
     for trial in search(make_strategy, problem, 14):
         json.dumps([trial.architecture.to_json(), dict(trial.distillation), trial.notes])
+
+
+def test_a_single_feasible_point_is_proposed_once(make_strategy, make_problem, make_trial):
+    domain = Domain({f"width_{i}": IntDistribution(1, 9) for i in range(4)})
+    problem = make_problem(
+        4,
+        lambda architecture: sum(architecture.choices.values()),
+        architecture=domain,
+        distillation=Domain({}),
+    )
+    strategy = make_strategy(problem)
+    first = strategy.suggest([], np.random.default_rng(0))
+    assert set(first.architecture.choices.values()) == {1}
+    with pytest.raises(SpaceExhausted):
+        strategy.suggest([make_trial(0, first, [0.5])], np.random.default_rng(1))
+
+
+@pytest.mark.parametrize("value", [0.5, float("nan")])
+def test_metrics_that_are_constant_or_nan_do_not_stop_it(
+    make_strategy, make_problem, search, value
+):
+    trials = search(make_strategy, make_problem(), 14, accuracies=(value,) * 3)
+    assert len({str(candidate) for candidate in candidates(trials)}) == 14
+
+
+def test_five_hundred_failed_trials_do_not_stop_it(make_strategy, make_problem, make_trial):
+    problem = make_problem()
+    rng = np.random.default_rng(0)
+    trials = []
+    for number, point in enumerate(problem.domain.sample(rng, 500)):
+        candidate = problem.candidate(point, rng)
+        suggestion = Suggestion(candidate.architecture, candidate.distillation)
+        trial = make_trial(number, suggestion, accuracies=(), state=TrialState.FAILED)
+        failure = Failure(FailureClass.NAN, "the loss is NaN")
+        trials.append(dataclasses.replace(trial, failure=failure))
+    suggestion = make_strategy(problem).suggest(trials, rng)
+    assert not problem.violations(suggestion.architecture)
+
+
+def test_parameters_of_one_value_and_conditions_that_never_hold_do_not_stop_it(
+    make_strategy, make_problem, search
+):
+    domain = Domain(
+        {
+            "op": CategoricalDistribution(["conv"]),
+            "width": IntDistribution(3, 3),
+            "depth": IntDistribution(1, 30),
+            "never": CategoricalDistribution(["a", "b"]),
+        },
+        {"never": Condition("op", ("pool",))},
+    )
+    problem = make_problem(
+        100, lambda architecture: architecture.choices["depth"], architecture=domain
+    )
+    for trial in search(make_strategy, problem, 14):
+        assert "never" not in trial.architecture.choices
