@@ -13,7 +13,7 @@ from __future__ import annotations
 import itertools
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -290,7 +290,7 @@ class Study:
         """Fills the slots until a limit is reached; says which."""
         self._searching_since = time.monotonic()
         try:
-            self._drive(executor, self._next_search_trial)
+            self._drive(executor, self._next_search_trial, self._propose_ahead)
         finally:
             self._update(seconds=self.seconds)
             self._searching_since = None
@@ -330,15 +330,29 @@ class Study:
         if self._limit_reached() is not None:
             return None
         search = self._of_kind(TrialKind.SEARCH)
-        for trial in search:
-            if trial.state is TrialState.QUEUED:
+        queued = [trial for trial in search if trial.state is TrialState.QUEUED]
+        for trial in queued:
+            if trial.checkpoint is not None:
                 return trial
-        may_start = len(search) < self.spec.limits.trials and not self._has_converged()
-        promoted = self.fidelity.promotion(search, may_start)
+        promoted = self.fidelity.promotion(search, self._may_start(search) or bool(queued))
         if promoted is not None:
             epochs = self.fidelity.next_epochs(promoted)
             return self._remember(self.store.promote(self.record.id, promoted.number, epochs))
-        while len(search) < self.spec.limits.trials and not self._has_converged():
+        return queued[0] if queued else self._propose(search)
+
+    def _propose_ahead(self) -> None:
+        """Records one proposal more than can run, so that no slot that gets free waits for it."""
+        search = self._of_kind(TrialKind.SEARCH)
+        if self._limit_reached() is None:
+            if not any(trial.state is TrialState.QUEUED for trial in search):
+                self._propose(search)
+
+    def _may_start(self, search: Sequence[Trial]) -> bool:
+        return len(search) < self.spec.limits.trials and not self._has_converged()
+
+    def _propose(self, search: list[Trial]) -> Trial | None:
+        """A new trial that is queued, or None; what is over budget is recorded on the way."""
+        while self._may_start(search):
             rng = rng_for(self.spec.seed, len(search), "suggest")
             try:
                 suggestion = self.strategy.suggest(search, rng)
@@ -452,10 +466,17 @@ class Study:
 
     # The loop
 
-    def _drive(self, executor: Executor, next_trial: Callable[[], Trial | None]) -> None:
+    def _drive(
+        self,
+        executor: Executor,
+        next_trial: Callable[[], Trial | None],
+        prepare: Callable[[], None] | None = None,
+    ) -> None:
         """Keeps every slot busy with what `next_trial` gives, until it gives none and all ended.
 
-        It is asked again after each event, since what has just finished may allow more.
+        It is asked again after each event, since what has just finished may allow more. While all
+        of several slots are busy, `prepare` is called. One slot alone is worth waiting for: the
+        next proposal knows what the trial before it came to, however the study was interrupted.
         """
         while True:
             while not self._stop_asked and len(self._running) < executor.slots:
@@ -465,6 +486,8 @@ class Study:
                 self._dispatch(executor, trial)
             if not self._running:
                 return
+            if prepare is not None and len(self._running) == executor.slots > 1:
+                prepare()
             if self._stop_asked or self._deadline_passed():
                 for attempt_id in self._running:
                     executor.stop(attempt_id)

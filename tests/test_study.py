@@ -196,6 +196,28 @@ def test_search_ends_at_the_limit_of_trials_with_some_at_the_last_rung(world: Wo
     assert world.executor.closed
 
 
+@pytest.mark.parametrize(("slots", "ahead"), [(1, 0), (3, 1)])
+def test_while_several_slots_are_busy_the_next_proposal_is_ready(
+    world: World, slots: int, ahead: int
+) -> None:
+    waiting: list[int] = []
+
+    @dataclass
+    class Watched(ImmediateExecutor):
+        def poll(self, timeout: float) -> list[Event]:
+            states = [trial.state for trial in study.store.trials(study.record.id)]
+            if states.count(TrialState.RUNNING) == self.slots:
+                waiting.append(states.count(TrialState.QUEUED))
+            return super().poll(timeout)
+
+    world.executor = Watched(slots=slots)
+    study = world.study(limits=LimitsSpec(trials=12))
+    study.run()
+    assert len(search_trials(study)) == 12
+    assert max(waiting) == ahead
+    assert all(trial.state is not TrialState.QUEUED for trial in study.trials)
+
+
 def test_search_ends_when_five_proposals_in_a_row_promise_too_little(world: World) -> None:
     study = world.study(limits=LimitsSpec(trials=30, converged=0.1))
     plain = study.strategy
