@@ -34,7 +34,7 @@ from autokd.errors import (
 )
 from autokd.evaluation import StudentRunner, StudyEvaluator
 from autokd.executors import Executor, LocalExecutor
-from autokd.layers import Normalised
+from autokd.layers import bare
 from autokd.multiobjective import Objective
 from autokd.space import Architecture, Choices, Condition, Domain, SearchSpace
 from autokd.spec import (
@@ -74,6 +74,7 @@ from autokd.teacher import (
     TeacherOutputs,
     build_teacher_network,
     loaded_teacher,
+    normalised_teacher,
     outputs_key,
     trained_teacher,
 )
@@ -166,7 +167,7 @@ class Parts:
         data: the three splits, on the device.
         space: builds the students.
         domain: what varies in them.
-        teacher: the teacher's network, untrained unless it was given.
+        teacher: the teacher's network with its normalisation, without values unless it was given.
         teacher_cost: with its latency only if the study asks for it.
         budget: in absolute numbers.
         objectives: axes of the front.
@@ -187,9 +188,8 @@ class Parts:
         device = _device(spec)
         data = (given.data or load_data(spec.data, spec.seed, device)).to(device)
         space = given.space or load_space(spec.space)
-        teacher = given.teacher or _bare_teacher(spec, data)
-        bare = teacher.network if isinstance(teacher, Normalised) else teacher
-        cost = measure_cost(bare, data.task)
+        teacher = given.teacher or _teacher_network(spec, data, torch.device("meta"))
+        cost = measure_cost(*bare(teacher, data.task))
         if asks_for_latency(spec):
             cost = replace(cost, latency_ms=_latency(spec, given, data, device))
         budget = _budget(spec, cost)
@@ -199,29 +199,29 @@ class Parts:
             data=data,
             space=space,
             domain=space.domain(data.task, limit),
-            teacher=bare,
+            teacher=teacher,
             teacher_cost=cost,
             budget=budget,
             objectives=tuple(Objective(axis.metric, axis.direction) for axis in spec.objectives),
         )
 
 
-def _bare_teacher(spec: StudySpec, data: Data) -> nn.Module:
+def _teacher_network(spec: StudySpec, data: Data, device: torch.device) -> nn.Module:
+    """Its weights come later, if at all: what it costs follows from its shape."""
     if spec.teacher.model == "custom":
         raise TeacherError(
             "teacher.model is 'custom', and no teacher was given",
             hint="pass teacher=... to autokd.assemble_study",
         )
-    # Its weights come later, if at all: what it costs follows from its shape.
-    with torch.device("meta"):
-        return build_teacher_network(spec.teacher.model, data.task)
+    with device:
+        network = build_teacher_network(spec.teacher.model, data.task)
+        return normalised_teacher(network, spec.teacher, data)
 
 
 def _latency(spec: StudySpec, given: Given, data: Data, device: torch.device) -> float:
     """The teacher's, in milliseconds; what its weights are makes no difference."""
-    teacher = given.teacher or build_teacher_network(spec.teacher.model, data.task)
-    bare = teacher.network if isinstance(teacher, Normalised) else teacher
-    return measure_latency(bare, data.task, device).median_ms
+    teacher = given.teacher or _teacher_network(spec, data, torch.device("cpu"))
+    return measure_latency(*bare(teacher, data.task), device).median_ms
 
 
 def _budget(spec: StudySpec, teacher: Cost) -> Budget:

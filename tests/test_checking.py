@@ -110,9 +110,19 @@ def test_limit_relative_to_the_teachers_latency_is_measured(tiny_spec):
     assert check_study(spec, samples=3)["budget"]["latency_ms"] > 0
 
 
+def test_torchvision_teacher_of_grey_images_is_measured_and_timed(tiny_spec):
+    teacher = {"model": "torchvision/mobilenet_v3_small", "epochs": 1}
+    data = {**tiny_spec["data"], "train_limit": 60}
+    spec = read(tiny_spec, data=data, teacher=teacher, budget={"latency_ms": "100x"})
+    result = check_study(spec, samples=1)
+    assert result["teacher"]["parameters"] > 700_000
+    assert result["budget"]["latency_ms"] == pytest.approx(100 * result["teacher"]["latency_ms"])
+
+
 @pytest.mark.parametrize(
     ("fields", "error"),
     [
+        ({"teacher": {"model": "resnet8", "mean": [0.5, 0.5], "std": [1, 1]}}, SpecError),
         ({"strategy": {"name": "tpe", "options": {"n_startup": 1}}}, SpecError),
         ({"teacher": {"model": "resnet8", "weights": "missing.safetensors"}}, TeacherError),
     ],
