@@ -18,10 +18,10 @@ from torch import nn
 from autokd.data import Augmentation
 from autokd.distillation import OfflineDistillation
 from autokd.errors import TeacherError
+from autokd.files import write_atomically
 from autokd.layers import Normalised
 from autokd.seeding import seed_for
 from autokd.teacher.catalogue import normalisation
-from autokd.teacher.files import write_atomically
 from autokd.teacher.teacher import Teacher
 from autokd.teacher.weights import load_weights, save_weights
 from autokd.training import Training, seeded_torch

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from autokd.errors import TeacherError
-from autokd.teacher.files import write_atomically
+from autokd.files import write_atomically
 
 _SHOWN = 5
 """Mismatches that an error message lists."""
