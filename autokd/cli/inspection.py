@@ -16,6 +16,7 @@ from autokd.cli.output import (
     duration,
     figure,
     find_study,
+    importing,
     plural,
     print_json,
     print_summary,
@@ -264,7 +265,8 @@ def show_space(
     as_json: Json = False,
 ) -> None:
     """Show what varies in a search space, with its ranges and conditions."""
-    from autokd.assemble import describe_space
+    with importing():
+        from autokd.assemble import describe_space
 
     description = describe_space(space)
     if as_json:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import os
+import signal
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -59,6 +62,25 @@ def find_study(store: Store, name_or_number: str) -> StudyRecord:
         if not name_or_number.isdecimal():
             raise
         return store.study(int(name_or_number))
+
+
+@contextmanager
+def importing() -> Iterator[None]:
+    """Around imports that load torch: Ctrl-C ends the process there and then, with one line.
+
+    The libraries below swallow an exception in the middle of their set-up, or crash on it; and
+    nothing has begun yet that would have to be put away.
+    """
+
+    def end(number: int, frame: Any) -> None:
+        os.write(2, b"stopped; run the same command again to go on\n")
+        os._exit(130)
+
+    before = signal.signal(signal.SIGINT, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def stdout() -> Console:

@@ -20,6 +20,7 @@ from autokd.cli.output import (
     duration,
     figure,
     find_study,
+    importing,
     plural,
     print_json,
     print_summary,
@@ -56,10 +57,11 @@ def search(
     after Ctrl-C, or with larger limits. Ctrl-C once stops after the
     running epochs; twice, at once. Nothing is lost.
     """
-    from autokd.assemble import assemble_study
-    from autokd.cli.progress import progress_display
-    from autokd.report import summarise
-    from autokd.spec import read_study
+    with importing():
+        from autokd.assemble import assemble_study
+        from autokd.cli.progress import progress_display
+        from autokd.report import summarise
+        from autokd.spec import read_study
 
     spec = _with_overrides(read_study(spec_file), trials, seconds, workers)
     with progress_display(spec, quiet=quiet) as observe:
@@ -142,8 +144,9 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Say what a study file means, without training: sizes, budgets, feasible share, time."""
-    from autokd.checking import check_study
-    from autokd.spec import read_study
+    with importing():
+        from autokd.checking import check_study
+        from autokd.spec import read_study
 
     result = check_study(read_study(spec_file), samples=samples)
     if as_json:
@@ -198,8 +201,9 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write a student as files, and verify that they compute what it computes."""
-    from autokd.exporting import export_student
-    from autokd.store import Store
+    with importing():
+        from autokd.exporting import export_student
+        from autokd.store import Store
 
     if best == (trial is not None):
         raise typer.BadParameter("expected either --best or --trial N")
