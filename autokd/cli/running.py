@@ -82,9 +82,12 @@ def _say_what_next(summary: Mapping[str, Any], storage: str, *, found_nothing_to
     name, state = summary["study"], summary["state"]
     where = "" if storage == DEFAULT_STORAGE else f" --storage {shlex.quote(storage)}"
     say("")
-    if summary["stop_reason"] == "failures":
-        failed = summary["trials"]["failed"]
-        say(f"{plural(failed, 'trial')} failed, more than limits.failures bears")
+    if _has_failed(summary):
+        failed = plural(summary["trials"]["failed"], "trial")
+        too_many = summary["stop_reason"] == "failures"
+        say(
+            f"{failed} failed, {'more than limits.failures bears' if too_many else 'none finished'}"
+        )
         say(f"why: autokd study show {name}{where}, then autokd trial logs {name} N{where}")
     elif state == "stopped":
         say("stopped; run the same command again to go on")
@@ -134,8 +137,16 @@ _INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 def _exit_as_ended(summary: Mapping[str, Any]) -> None:
     if summary["stop_reason"] == "user":
         raise typer.Exit(130)
-    if summary["stop_reason"] == "failures":
+    if _has_failed(summary):
         raise typer.Exit(8)
+
+
+def _has_failed(summary: Mapping[str, Any]) -> bool:
+    """Whether the search bore too many failures, or ended with nothing but failures."""
+    trials = summary["trials"]
+    if summary["state"] != "completed":
+        return bool(summary["stop_reason"] == "failures")
+    return bool(trials["failed"]) and not (trials["complete"] or trials["pruned"])
 
 
 def check(
