@@ -27,6 +27,7 @@ from autokd.distillation import DistillationLoss, KDLoss, OfflineDistillation
 from autokd.errors import (
     DataError,
     Mistake,
+    Mistakes,
     SpecError,
     TeacherError,
     UnknownNameError,
@@ -67,6 +68,7 @@ from autokd.strategies import (
     Strategy,
     SuccessiveHalving,
 )
+from autokd.strategies.optuna_search import sampler_class
 from autokd.study import Observer, Study, recorded_study
 from autokd.task import Task
 from autokd.teacher import (
@@ -76,12 +78,15 @@ from autokd.teacher import (
     loaded_teacher,
     normalised_teacher,
     outputs_key,
+    read_weights,
     trained_teacher,
 )
 from autokd.trial import Trial, TrialKind
 
 _GRACE_SECONDS = 600
 """A worker that is asked to stop may finish its epoch; a second Ctrl-C does not wait for it."""
+
+_ANY_TASK = Task((3, 224, 224), 10)
 
 _AFFORDABLE_COSTS = 16
 """A network is built for each, which takes some 20 ms."""
@@ -129,7 +134,7 @@ def assemble_study(
 
     Raises:
         ConflictError: the record has another study of this name.
-        DataError, TeacherError, UnknownNameError: something the spec names is not to be had.
+        SpecError: something that the spec names is not to be had, or does not fit; lists all.
     """
     given = Given(teacher, data, space)
     parts = Parts.of(spec, given)
@@ -184,11 +189,30 @@ class Parts:
 
     @classmethod
     def of(cls, spec: StudySpec, given: Given = Given()) -> Parts:
-        """The parts of a spec."""
-        device = _device(spec)
-        data = (given.data or load_data(spec.data, spec.seed, device)).to(device)
-        space = given.space or load_space(spec.space)
-        teacher = given.teacher or _teacher_network(spec, data, torch.device("meta"))
+        """The parts of a spec.
+
+        Raises:
+            SpecError: something that the spec names is not to be had, or does not fit; lists all.
+        """
+        mistakes = Mistakes()
+        device, data, space, teacher = torch.device("cpu"), given.data, given.space, given.teacher
+        with mistakes.at("execution.device"):
+            device = _device(spec)
+        with mistakes.at(_place_of(spec.data)):
+            data = (data or load_data(spec.data, spec.seed, device)).to(device)
+        with mistakes.at("space.name"):
+            space = space or load_space(spec.space)
+        with mistakes.at("teacher.model"):
+            if teacher is None:
+                teacher = _teacher_network(spec, data, torch.device("meta"))
+        if spec.teacher.weights is not None and given.teacher is None:
+            fits = bare(teacher, data.task)[0] if data and teacher is not None else None
+            with mistakes.at("teacher.weights"):
+                read_weights(spec.teacher.weights, fits)
+        if isinstance(spec.strategy, OptunaSpec):
+            with mistakes.at("strategy.sampler"):
+                sampler_class(spec.strategy.sampler or spec.strategy.name)
+        mistakes.report()
         cost = measure_cost(*bare(teacher, data.task))
         if asks_for_latency(spec):
             cost = replace(cost, latency_ms=_latency(spec, given, data, device))
@@ -206,14 +230,24 @@ class Parts:
         )
 
 
-def _teacher_network(spec: StudySpec, data: Data, device: torch.device) -> nn.Module:
-    """Its weights come later, if at all: what it costs follows from its shape."""
+def _place_of(data: DataSpec) -> str:
+    """Path of the field that says where the images lie, or else what they are."""
+    return "data." + next(field for field in ("path", "root", "name") if hasattr(data, field))
+
+
+def _teacher_network(spec: StudySpec, data: Data | None, device: torch.device) -> nn.Module:
+    """Its weights come later, if at all: what it costs follows from its shape.
+
+    Without data it is made for images that any network can take: its name is known or not.
+    """
     if spec.teacher.model == "custom":
         raise TeacherError(
             "teacher.model is 'custom', and no teacher was given",
             hint="pass teacher=... to autokd.assemble_study",
         )
     with device:
+        if data is None:
+            return build_teacher_network(spec.teacher.model, _ANY_TASK)
         network = build_teacher_network(spec.teacher.model, data.task)
         return normalised_teacher(network, spec.teacher, data)
 

@@ -6,7 +6,6 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
@@ -18,7 +17,6 @@ from autokd.assemble import (
     Parts,
     asks_for_latency,
     make_strategy,
-    make_teacher,
     threads_of_worker,
     worker_count,
 )
@@ -57,8 +55,6 @@ def check_study(spec: StudySpec, *, samples: int = 200, given: Given = Given()) 
     parts = Parts.of(spec, given)
     # What they are made of is not needed; that they can be made is.
     make_strategy(spec, parts, lambda architecture: parts.teacher_cost)
-    if spec.teacher.weights is not None:
-        make_teacher(spec, parts.data, Path(), parts.device, given)
     latency = asks_for_latency(spec)
     samples = min(samples, _TIMED_SAMPLES) if latency else samples
     sampled = _sample(parts, spec.seed, samples, latency=latency)

@@ -38,7 +38,8 @@ def image_folder(root: Path | str, image_size: int, **options: Unpack[DataOption
 
     Raises:
         DataError: a folder is missing, a split is without images, `test` has a class that `train`
-            lacks, or an image cannot be read; test images are not opened before `Data.test` is called.
+            lacks, or an image cannot be read; those of `test` are not opened before `Data.test`
+            is called.
     """
     root = Path(root)
     if image_size < 1:

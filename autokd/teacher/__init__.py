@@ -12,7 +12,7 @@ from autokd.teacher.trained import (
     teacher_key,
     trained_teacher,
 )
-from autokd.teacher.weights import load_weights, save_weights
+from autokd.teacher.weights import load_weights, read_weights, save_weights
 from autokd.teacher.wide_resnet import WideResNet
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "normalisation",
     "normalised_teacher",
     "outputs_key",
+    "read_weights",
     "save_weights",
     "teacher_key",
     "trained_teacher",
