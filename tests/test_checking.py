@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from autokd import checking
 from autokd.assemble import Given
 from autokd.budget import COST_METRICS
 from autokd.checking import check_study
@@ -103,6 +104,22 @@ def test_own_teacher_and_space_are_checked_too(tiny_spec):
     result = check_study(spec, samples=3, given=Given(teacher=teacher, space=space))
     assert result["teacher"]["parameters"] == 64 * 300 + 300 + 300 * 10 + 10
     assert result["teacher_seconds"] == 0
+
+
+def test_space_whose_graphs_take_long_is_sampled_less(tiny_spec, monkeypatch):
+    monkeypatch.setattr(checking, "_SAMPLING_SECONDS", 0)
+    told = []
+    result = check_study(read(tiny_spec), samples=20, report=told.append)
+    assert result["samples"] == 1
+    assert result["feasible_share"] in (0, 1)
+    assert told == [1]
+
+
+def test_batch_beyond_all_memory_takes_no_more_than_the_images_there_are(tiny_spec):
+    training = {"batch_size": 10**12, "warmup_epochs": 0}
+    teacher = {**tiny_spec["teacher"], "training": training}
+    result = check_study(read(tiny_spec, training=training, teacher=teacher), samples=1)
+    assert 0 <= result["teacher_seconds"] <= result["estimated_seconds"]
 
 
 def test_limit_relative_to_the_teachers_latency_is_measured(tiny_spec):

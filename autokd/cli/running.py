@@ -25,6 +25,7 @@ from autokd.cli.output import (
     print_json,
     print_summary,
     say,
+    stderr,
     table,
     write,
 )
@@ -159,7 +160,14 @@ def check(
         from autokd.checking import check_study
         from autokd.spec import read_study
 
-    result = check_study(read_study(spec_file), samples=samples)
+    with stderr().status("sampling the search space") as status:
+        result = check_study(
+            read_study(spec_file),
+            samples=samples,
+            report=lambda done: status.update(f"sampling the search space: {done} of {samples}"),
+        )
+    if result["samples"] < samples:
+        say(f"sampled {result['samples']} of {samples} architectures, since each takes long")
     if as_json:
         print_json(result)
     else:
