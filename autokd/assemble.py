@@ -156,6 +156,7 @@ def assemble_study(
         ),
         objectives=parts.objectives,
         budget=parts.budget,
+        teacher_cost=parts.teacher_cost,
         spec=spec,
         evaluator=evaluator,
         make_executor=functools.partial(_executor, spec, store.files, given, parts.device),

@@ -174,9 +174,9 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def share_of(value: float, whole: float | None) -> str:
+def share_of(value: float | None, whole: float | None) -> str:
     """`value` as a share of the teacher's figure."""
-    return f"{100 * value / whole:.1f} %" if whole else "-"
+    return f"{100 * value / whole:.1f} %" if value is not None and whole else "-"
 
 
 def print_summary(summary: Mapping[str, Any]) -> None:
@@ -210,7 +210,7 @@ def print_summary(summary: Mapping[str, Any]) -> None:
         say("no student has finished yet")
     if summary["final"]:
         write()
-        _print_final(summary["final"], teacher)
+        _print_final(summary["final"], teacher, names)
 
 
 _HEADINGS = {
@@ -219,6 +219,8 @@ _HEADINGS = {
     "macs": "MACs",
     "latency_ms": "latency/ms",
 }
+
+_SHARES = {**_HEADINGS, "latency_ms": "latency"}
 
 
 def _columns(summary: Mapping[str, Any]) -> list[str]:
@@ -229,9 +231,12 @@ def _columns(summary: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys(always + asked))
 
 
-def _print_final(final: Sequence[Mapping[str, Any]], teacher: Mapping[str, Any]) -> None:
+def _print_final(
+    final: Sequence[Mapping[str, Any]], teacher: Mapping[str, Any], names: Sequence[str]
+) -> None:
+    costs = ["parameters", "peak_activation_bytes"] + ["latency_ms"] * ("latency_ms" in names)
     scores = (figure(name, teacher.get(name)) for name in ("accuracy", "test_accuracy"))
-    rows = [("teacher", *scores, *[""] * 4)]
+    rows = [("teacher", *scores, *[""] * (2 + len(costs)))]
     rows += [
         (
             str(row["trial"]),
@@ -239,16 +244,22 @@ def _print_final(final: Sequence[Mapping[str, Any]], teacher: Mapping[str, Any])
                 _with_sd(row, name)
                 for name in ("validation_accuracy", "test_accuracy", "baseline_test_accuracy")
             ),
-            share_of(row["parameters"], teacher.get("parameters")),
-            share_of(row["peak_activation_bytes"], teacher.get("peak_activation_bytes")),
+            *(share_of(row.get(name), teacher.get(name)) for name in costs),
             str(row["seeds"]),
         )
         for row in final
     ]
     table(
-        ("trial", "validation", "test", "test without KD", "parameters", "peak memory", "seeds"),
+        (
+            "trial",
+            "validation",
+            "test",
+            "test without KD",
+            *(_SHARES.get(name, name) for name in costs),
+            "seeds",
+        ),
         rows,
-        title="Retrained in full (mean ± sd over seeds; sizes as a share of the teacher's)",
+        title="Retrained in full (mean ± sd over seeds; costs as a share of the teacher's)",
     )
 
 

@@ -312,7 +312,7 @@ def test_database_of_another_program_is_left_alone(run, write, tmp_path):
 
 def test_storage_in_a_place_that_cannot_be_a_folder_is_refused(run, write, tmp_path):
     (tmp_path / "file").write_text("")
-    assert_refused(run("search", write(), "--storage", "file/autokd.db"), 8, "file")
+    assert_refused(run("search", write(), "--storage", "file/autokd.db"), 4, "file/autokd.db")
 
 
 def test_storage_of_an_unknown_kind_is_refused(run, write):

@@ -223,6 +223,10 @@ def test_interrupted_training_of_the_teacher_goes_on(run, interrupt, tmp_path, t
     stopped = run("search", "tiny.json", "--json")
     assert stopped.code == 130
     assert stopped.json["stop_reason"] == "user"
+    assert stopped.json["teacher"]["accuracy"] is None
+    costs = {"parameters", "weight_bytes", "peak_activation_bytes", "macs"}
+    assert all(stopped.json["teacher"][name] > 0 for name in costs)
+    assert stopped.json["budget"].keys() == {"parameters", "peak_activation_bytes"}
     assert "teacher: epoch 1 of 5" in stopped.err
     assert "teacher: epoch 2 of 5" not in stopped.err
     # And at once, while it goes on.

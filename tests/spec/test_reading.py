@@ -193,6 +193,11 @@ def test_all_mistakes_are_reported_at_once_with_their_paths(mistakes: Mistakes) 
             "distillation.losses.0.weight: expected a number; got 'much'",
         ),
         (
+            "strategy",
+            {"name": "regularized_evolution", "population": 4},
+            "strategy: expected a sample of at most the population (4); got 5",
+        ),
+        (
             "distillation",
             {"losses": [{"name": "kd", "weight": 0}], "task_weight": 0},
             "distillation: expected a weight above 0, of a loss or as task_weight",
