@@ -47,6 +47,7 @@ from autokd.spec import (
     DigitsSpec,
     DistillationSpec,
     EvolutionSpec,
+    FidelitySpec,
     ImageFolderSpec,
     NpzSpec,
     NumberRange,
@@ -55,12 +56,15 @@ from autokd.spec import (
     SpaceSpec,
     StudySpec,
     TorchvisionSpec,
+    TradeSpec,
     installed_spaces,
 )
 from autokd.store import Store
 from autokd.strategies import (
     BayesianSearch,
     BOHBSearch,
+    Fidelity,
+    GainPerEpoch,
     OptunaSearch,
     Problem,
     RandomSearch,
@@ -68,7 +72,7 @@ from autokd.strategies import (
     Strategy,
     SuccessiveHalving,
 )
-from autokd.strategies.optuna_search import sampler_class
+from autokd.strategies.optuna_search import hub_sampler, sampler_class
 from autokd.study import Observer, Study, recorded_study
 from autokd.task import Task
 from autokd.teacher import (
@@ -151,9 +155,7 @@ def assemble_study(
         record,
         store,
         strategy=make_strategy(spec, parts, evaluator.cost, _earlier_trials(spec, store)),
-        halving=SuccessiveHalving(
-            spec.fidelity.rungs, spec.fidelity.eta, parts.objectives, spec.fidelity.brackets
-        ),
+        fidelity=_fidelity(spec.fidelity, parts.objectives),
         objectives=parts.objectives,
         budget=parts.budget,
         teacher_cost=parts.teacher_cost,
@@ -203,6 +205,7 @@ class Parts:
             data = (data or load_data(spec.data, spec.seed, device)).to(device)
         with mistakes.at("space.name"):
             space = space or load_space(spec.space)
+            _refuse_draws(spec, space)
         with mistakes.at("teacher.model"):
             if teacher is None:
                 teacher = _teacher_network(spec, data, torch.device("meta"))
@@ -210,7 +213,7 @@ class Parts:
             fits = bare(teacher, data.task)[0] if data and teacher is not None else None
             with mistakes.at("teacher.weights"):
                 read_weights(spec.teacher.weights, fits)
-        if isinstance(spec.strategy, OptunaSpec):
+        if isinstance(spec.strategy, OptunaSpec) and spec.strategy.hub is None:
             with mistakes.at("strategy.sampler"):
                 sampler_class(spec.strategy.sampler or spec.strategy.name)
         mistakes.report()
@@ -229,6 +232,12 @@ class Parts:
             budget=budget,
             objectives=tuple(Objective(axis.metric, axis.direction) for axis in spec.objectives),
         )
+
+
+def _refuse_draws(spec: StudySpec, space: SearchSpace) -> None:
+    if spec.final is not None and spec.final.draws and not space.draws:
+        wrong = Mistake("final.draws", f"expected 0: {space.name} is no generator that is drawn")
+        raise SpecError("the study", [wrong])
 
 
 def _place_of(data: DataSpec) -> str:
@@ -434,6 +443,12 @@ def make_scheme(
     return OfflineDistillation(losses, spec.task_weight, label_smoothing)
 
 
+def _fidelity(spec: FidelitySpec, objectives: Sequence[Objective]) -> Fidelity:
+    if spec.promotion == "gain":
+        return GainPerEpoch(spec.rungs, spec.eta, objectives)
+    return SuccessiveHalving(spec.rungs, spec.eta, objectives, spec.brackets)
+
+
 def _earlier_trials(spec: StudySpec, store: Store) -> list[list[Trial]]:
     """The records of the studies that a strategy is to learn from. Raises NotFoundError."""
     if not isinstance(spec.strategy, BayesianSpec):
@@ -474,14 +489,22 @@ def make_strategy(
     match spec.strategy:
         case BayesianSpec(initial=initial):
             return BayesianSearch(problem, initial=initial, earlier=earlier)
-        case AutoKDSpec():
+        case TradeSpec(acquisition=acquisition):
+            from autokd.strategies.trade import TRADE  # BoTorch takes seconds to load
+
+            return TRADE(problem, acquisition)
+        case AutoKDSpec(name="autokd"):
             return BOHBSearch(problem)
+        case AutoKDSpec():
+            return BayesianSearch(replace(problem, figures=lambda architecture: {}))
         case EvolutionSpec(population=population, sample=sample):
             return RegularizedEvolution(problem, population, sample)
         case CmaEsSpec(population=population):
-            from autokd.strategies.cma import CMAES  # the only one that needs its library
+            from autokd.strategies.cma import CMAES  # only this one needs its library
 
             return CMAES(problem, population)
+        case OptunaSpec(hub=str(package), sampler=sampler, options=options):
+            return OptunaSearch(problem, hub_sampler(package, sampler), options)
         case OptunaSpec(name=name, sampler=sampler, options=options):
             return OptunaSearch(problem, sampler or name, options)
         case RandomSpec():

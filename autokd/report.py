@@ -89,7 +89,9 @@ def final_rows(record: StudyRecord, trials: Sequence[Trial]) -> list[dict[str, A
     """The retrained of the front's best candidates, best mean validation accuracy first.
 
     Every figure is a mean over the finished seeds, with its standard deviation (n - 1; 0 for one
-    seed) in `…_sd`; `baseline_…` are the same students trained without the teacher.
+    seed) in `…_sd`; `baseline_…` are the same students trained without the teacher. `family`, if
+    fresh draws of the student's generator were trained: how many (`draws`), their accuracies
+    likewise over the draws, and the trial number of the best by validation (`best_trial`).
     """
     rows = []
     top = (record.spec["final"] or {}).get("top", 0)
@@ -112,19 +114,43 @@ def final_rows(record: StudyRecord, trials: Sequence[Trial]) -> list[dict[str, A
             row |= _mean("baseline_validation_accuracy", "accuracy", baseline)
             row |= _mean("baseline_test_accuracy", "test_accuracy", baseline)
             row |= _mean("baseline_ece", "test_ece", baseline)
+        family = family_of(trials, best)
+        if family:
+            row["family"] = {
+                "draws": len(family),
+                **_mean("validation_accuracy", "accuracy", family),
+                **_mean("test_accuracy", "test_accuracy", family),
+                "best_trial": max(family, key=lambda draw: draw.figures["accuracy"]).number,
+            }
         rows.append(row)
     return sorted(rows, key=lambda row: -row["validation_accuracy"])
 
 
+def family_of(trials: Iterable[Trial], best: Trial) -> list[Trial]:
+    """The finished fresh draws of the generator that a candidate is a draw of."""
+    return _longest(
+        trial
+        for trial in trials
+        if trial.kind is TrialKind.FAMILY
+        and trial.state is TrialState.COMPLETE
+        and trial.architecture.choices == best.architecture.choices
+        and trial.distillation == best.distillation
+    )
+
+
 def _finished(trials: Iterable[Trial], candidate: int, kind: TrialKind) -> list[Trial]:
-    runs = [
+    return _longest(
         trial
         for trial in trials
         if trial.candidate == candidate
         and trial.kind is kind
         and trial.state is TrialState.COMPLETE
-    ]
-    # A final stage that was run again with more epochs replaces the shorter one.
+    )
+
+
+def _longest(trials: Iterable[Trial]) -> list[Trial]:
+    """Those of most epochs: a final stage that was run again with more replaces the shorter one."""
+    runs = list(trials)
     longest = max((trial.epochs for trial in runs), default=0)
     return [trial for trial in runs if trial.epochs == longest]
 

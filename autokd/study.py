@@ -10,6 +10,7 @@ if nothing had happened. It runs in the coordinator, the only process that write
 
 from __future__ import annotations
 
+import itertools
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -41,7 +42,7 @@ from autokd.seeding import rng_for, seed_for
 from autokd.space import Architecture
 from autokd.spec import FinalSpec, StudySpec
 from autokd.store import Store, StudyRecord
-from autokd.strategies import SpaceExhausted, Strategy, SuccessiveHalving
+from autokd.strategies import Fidelity, SpaceExhausted, Strategy
 from autokd.trial import (
     CHECKPOINT,
     GAIN,
@@ -64,6 +65,9 @@ _MOST_LOST_WORKERS = 3
 
 _PROPOSALS_WITHOUT_GAIN = 5
 """In a row; one alone may be a model that was misled."""
+
+_TRIES = 10
+"""So many draws of a generator are looked at for each that is wanted within the budget."""
 
 _POLL_SECONDS = 0.5
 """How long the loop waits for an event before it looks at the clock and at `stop`."""
@@ -142,7 +146,7 @@ class Study:
         record: the study as the store has it.
         store: where everything is written.
         strategy: proposes candidates.
-        halving: decides which trial may train on.
+        fidelity: decides which trial may train on.
         objectives: axes of the front; the first ranks candidates for the final stage.
         budget: limits of the student.
         teacher_cost: of the teacher, recorded before it is trained or loaded.
@@ -159,7 +163,7 @@ class Study:
         store: Store,
         *,
         strategy: Strategy,
-        halving: SuccessiveHalving,
+        fidelity: Fidelity,
         objectives: tuple[Objective, ...],
         budget: Budget,
         teacher_cost: Cost,
@@ -171,7 +175,7 @@ class Study:
         self.record = record
         self.store = store
         self.strategy = strategy
-        self.halving = halving
+        self.fidelity = fidelity
         self.objectives = objectives
         self.budget = budget
         self.teacher_cost = teacher_cost
@@ -333,9 +337,10 @@ class Study:
         for trial in search:
             if trial.state is TrialState.QUEUED:
                 return trial
-        promoted = self.halving.promotion(search)
+        may_start = len(search) < self.spec.limits.trials and not self._has_converged()
+        promoted = self.fidelity.promotion(search, may_start)
         if promoted is not None:
-            epochs = self.halving.next_epochs(promoted)
+            epochs = self.fidelity.next_epochs(promoted)
             return self._remember(self.store.promote(self.record.id, promoted.number, epochs))
         while len(search) < self.spec.limits.trials and not self._has_converged():
             rng = rng_for(self.spec.seed, len(search), "suggest")
@@ -363,7 +368,7 @@ class Study:
                 cost=cost,
                 repeat=0,
                 state=TrialState.QUEUED if feasible else TrialState.INFEASIBLE,
-                epochs=self.halving.first_epochs(len(self._of_kind(TrialKind.SEARCH))),
+                epochs=self.fidelity.first_epochs(len(self._of_kind(TrialKind.SEARCH))),
                 notes=suggestion.notes,
             )
         )
@@ -377,6 +382,11 @@ class Study:
             for best in self.front.top(final.top)
             for repeat in range(final.seeds)
             for trial in self._final_trials(best, repeat, final.epochs)
+        ]
+        wanted += [
+            self._family_trial(best, draw, final.epochs)
+            for best in self.front.top(final.top)
+            for draw in self._fresh_draws(best, final.draws)
         ]
         if not wanted or self._stop_asked:
             return
@@ -415,6 +425,34 @@ class Study:
                     )
                 )
             )
+
+    def _family_trial(self, best: Trial, draw: Architecture, epochs: int) -> Trial:
+        """The trial of a fresh draw of a candidate's generator, recorded if it is not yet."""
+        for known in self._of_kind(TrialKind.FAMILY):
+            same = known.architecture == draw and known.distillation == best.distillation
+            if same and known.epochs == epochs:
+                return known
+        return self._remember(
+            self.store.add_trial(
+                self.record.id,
+                kind=TrialKind.FAMILY,
+                architecture=draw,
+                distillation=best.distillation,
+                cost=self.evaluator.cost(draw),
+                repeat=0,
+                state=TrialState.QUEUED,
+                epochs=epochs,
+            )
+        )
+
+    def _fresh_draws(self, best: Trial, count: int) -> Iterator[Architecture]:
+        """Draws of a candidate's generator that are within the budget; fewer if those are rare."""
+        seeds = (
+            seed_for(self.spec.seed, best.candidate, f"draw/{n}") for n in range(_TRIES * count)
+        )
+        draws = (replace(best.architecture, seed=seed) for seed in seeds)
+        feasible = (one for one in draws if not self.budget.violations(self.evaluator.cost(one)))
+        return itertools.islice(feasible, count)
 
     # The loop
 
@@ -456,7 +494,7 @@ class Study:
             # By candidate and repeat, not by kind: a student and its baseline start alike.
             seed=seed_for(self.spec.seed, trial.candidate, f"train/{trial.repeat}"),
             epochs=trial.epochs,
-            horizon=trial.epochs if trial.kind is not TrialKind.SEARCH else self.halving.rungs[-1],
+            horizon=trial.epochs if trial.kind is not TrialKind.SEARCH else self.fidelity.rungs[-1],
             folder=root / lease.folder,
             checkpoint=root / trial.checkpoint if trial.checkpoint else None,
             teach=trial.kind is not TrialKind.BASELINE,
@@ -528,7 +566,7 @@ class Study:
         return relative.as_posix() if (self.record.folder / relative).exists() else None
 
     def _is_last_rung(self, trial: Trial) -> bool:
-        return trial.kind is not TrialKind.SEARCH or trial.epochs >= self.halving.rungs[-1]
+        return trial.kind is not TrialKind.SEARCH or trial.epochs >= self.fidelity.rungs[-1]
 
     # The record
 
@@ -552,7 +590,7 @@ class Study:
         open_trials = [trial for trial in self.trials if not trial.state.is_finished()]
         searched = self._limit_reached() is not None or (
             not open_trials
-            and self.halving.promotion(search) is None
+            and self.fidelity.promotion(search, may_start=False) is None
             and (
                 len(search) >= self.spec.limits.trials
                 or self.record.stop_reason is StopReason.SPACE_EXHAUSTED
@@ -567,11 +605,20 @@ class Study:
             for trial in self.trials
             if trial.kind is not TrialKind.SEARCH and trial.state.is_finished()
         }
+        drawn = {
+            (trial.architecture.key, trial.epochs)
+            for trial in self._of_kind(TrialKind.FAMILY)
+            if trial.state.is_finished()
+        }
         return all(
             (best.candidate, repeat, final.epochs, kind) in done
             for best in self.front.top(final.top)
             for repeat in range(final.seeds)
             for kind in (TrialKind.FINAL, TrialKind.BASELINE)
+        ) and all(
+            (draw.key, final.epochs) in drawn
+            for best in self.front.top(final.top)
+            for draw in self._fresh_draws(best, final.draws)
         )
 
     def _end(self, reason: StopReason) -> None:

@@ -93,6 +93,8 @@ class TrialKind(StrEnum):
     """Stage 2: a candidate of the front, trained in full and scored on the test split."""
     BASELINE = "baseline"
     """The same student as a FINAL trial, trained without the teacher."""
+    FAMILY = "family"
+    """A fresh draw of the generator that a FINAL trial's student is a draw of, trained like it."""
 
 
 CHECKPOINT = "checkpoint.pt"

@@ -11,8 +11,9 @@ violations as Optuna's constraints.
 
 Every figure is the median over the seeds, in brackets the quartiles. Found: evaluations until a
 candidate among the best was evaluated (for NAS-Bench-Macro the top 0.1 % within the budget, for
-functions within half a point of the optimum), and the share of seeds that found one. Regret: how
-far the best so far is from the optimum. Volume: hypervolume as a share of the true front's.
+functions within half a point of the optimum, for `digits` the best three), and the share of seeds
+that found one. Regret: how far the best so far is from the optimum. Volume: hypervolume as a share
+of the true front's.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from typing import Any
 import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution
-from search_problems import EPOCHS, Benchmark, conditional, nasbench_macro, two_unknown
+from search_problems import EPOCHS, Benchmark, conditional, digits, nasbench_macro, two_unknown
 
 from autokd.multiobjective import losses
 from autokd.seeding import rng_for
@@ -53,6 +54,7 @@ from autokd.strategies import (
     Strategy,
 )
 from autokd.strategies.cma import CMAES
+from autokd.strategies.trade import TRADE
 from autokd.trial import Evaluation, Suggestion, Trial, TrialKind, TrialState
 
 MARKS = (25, 50, 100)
@@ -65,6 +67,7 @@ PROBLEMS: dict[str, Callable[[Path], Benchmark]] = {
     },
     "conditional": lambda data: conditional(),
     "two_unknown": lambda data: two_unknown(),
+    "digits": lambda data: digits(),
 }
 
 
@@ -142,6 +145,8 @@ def make_strategy(
             return RegularizedEvolution(problem)
         case "cmaes":
             return CMAES(problem)
+        case "trade":
+            return TRADE(problem)
         case _:
             return OptunaSearch(problem, name)
 
@@ -287,9 +292,8 @@ def row(plays: Sequence[Play]) -> list[str]:
     found = [play.found or np.inf for play in plays]
     rate = sum(play.found is not None for play in plays) / len(plays)
     values = [play.volume or play.regret for play in plays]
-    at_marks = [
-        _middle(column, 3 if plays[0].volume else 2) for column in zip(*values, strict=True)
-    ]
+    fine = bool(plays[0].volume) or plays[0].problem == "digits"
+    at_marks = [_middle(column, 3 if fine else 2) for column in zip(*values, strict=True)]
     every = [one for play in plays for one in play.seconds]
     return [
         plays[0].strategy,

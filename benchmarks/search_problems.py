@@ -5,13 +5,20 @@ Each is a `Problem` as a strategy gets it in a study, with a function in place o
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import (
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+    json_to_distribution,
+)
 
 from autokd.budget import Cost
 from autokd.multiobjective import Objective, hypervolume, is_non_dominated
@@ -151,6 +158,74 @@ def nasbench_macro(data: Path, kind: str) -> Benchmark:
         reference=reference,
         scale=scale,
         volume=hypervolume(front / scale, np.asarray(reference) / scale),
+    )
+
+
+# Students of the digits study
+
+_TABLE = Path(__file__).parent / "tables" / "digits.json"
+_LOSS = Objective("loss", "minimize")
+
+
+def digits() -> Benchmark:
+    """Real students of `hierarchical_graph`, distillation settings included; see record_digits.py.
+
+    A table has few points of the space. A proposal is told the validation loss of the student of
+    the table that is nearest to it (mean difference of the encoded parameters) and was not told
+    before, so no search ends before all have been. The target is one of the best three of 100.
+    """
+    table = json.loads(_TABLE.read_text())
+    architecture, distillation = (
+        _domain(table["domains"][name]) for name in ("architecture", "distillation")
+    )
+    students = table["students"]
+    joint = Problem("digits", True, architecture, distillation, (_LOSS,), lambda _: {}, (EPOCHS,))
+    points = joint.domain.encode(
+        joint.join(student["choices"], student["distillation"]) for student in students
+    )
+    shapes = architecture.encode(student["choices"] for student in students)
+    given: dict[str, int] = {}
+
+    def figures(one: Architecture) -> Mapping[str, float]:
+        cost = students[int(_apart(shapes, architecture.encode([one.choices])).argmin())]["cost"]
+        return {name: float(cost[name]) for name in ("parameters", "macs")}
+
+    def truth(candidate: Candidate) -> Mapping[str, float]:
+        if candidate.key not in given:
+            choices, taught = candidate.architecture.choices, candidate.distillation
+            apart = _apart(points, joint.domain.encode([joint.join(choices, taught)]))
+            apart[list(given.values())] = np.inf
+            given[candidate.key] = int(apart.argmin())
+        student = students[given[candidate.key]]
+        return {**figures(candidate.architecture), "loss": student["loss"][-1]}
+
+    losses = sorted(student["loss"][-1] for student in students)
+    return Benchmark(
+        name="digits",
+        problem=replace(joint, figures=figures),
+        truth=truth,
+        observe=lambda candidate, rng: truth(candidate),
+        best=losses[0],
+        target=losses[2],
+    )
+
+
+def _apart(rows: np.ndarray, one: np.ndarray) -> np.ndarray:
+    """(n,) mean differences of n encoded points from one; that a value is absent is a middle."""
+    difference: np.ndarray = np.abs(np.nan_to_num(rows, nan=0.5) - np.nan_to_num(one, nan=0.5))
+    return difference.mean(axis=1)
+
+
+def _domain(saved: Mapping[str, Any]) -> Domain:
+    return Domain(
+        {
+            name: json_to_distribution(json.dumps(distribution))
+            for name, distribution in saved["parameters"].items()
+        },
+        {
+            name: Condition(parent, tuple(values))
+            for name, (parent, values) in saved["conditions"].items()
+        },
     )
 
 

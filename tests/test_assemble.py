@@ -180,6 +180,11 @@ def test_all_that_is_not_to_be_had_is_reported_at_once(tiny_spec, monkeypatch):
     ]
 
 
+def test_a_sampler_of_the_hub_is_not_looked_for_in_optuna(tiny_spec):
+    hub = {"name": "optuna", "hub": "samplers/mine", "sampler": "Mine"}
+    assert Parts.of(changed(tiny_spec, strategy=hub)).space.name == "hierarchical_graph"
+
+
 @pytest.mark.parametrize(
     ("data", "path"),
     [

@@ -161,7 +161,7 @@ class World:
             recorded_study(store, spec),
             store,
             strategy=RandomSearch(problem),
-            halving=SuccessiveHalving(RUNGS, 3, OBJECTIVES),
+            fidelity=SuccessiveHalving(RUNGS, 3, OBJECTIVES),
             objectives=OBJECTIVES,
             budget=budget,
             teacher_cost=Cost(10_000, 40_000, 500, 6000),
@@ -305,6 +305,27 @@ def test_nothing_feasible_is_said_and_recorded(world: World) -> None:
         study.run()
     assert study.record.stop_reason is StopReason.NOTHING_FEASIBLE
     assert study.record.state is StudyState.STOPPED
+
+
+def test_fresh_draws_tell_how_good_a_family_is(world: World) -> None:
+    final = FinalSpec(top=1, epochs=20, seeds=1, draws=3)
+    study = world.study(final=final)
+    study.run()
+    draws = [trial for trial in study.trials if trial.kind is TrialKind.FAMILY]
+    (best,) = study.front.top(1)
+    assert {trial.architecture.choices["width"] for trial in draws} == {
+        best.architecture.choices["width"]
+    }
+    assert len({trial.architecture.seed for trial in draws} - {best.architecture.seed}) == 3
+    (row,) = summarise(study.record, study.trials)["final"]
+    accuracies = [trial.figures["test_accuracy"] for trial in draws]
+    assert row["family"]["draws"] == 3
+    assert row["family"]["test_accuracy"] == pytest.approx(np.mean(accuracies))
+    assert row["family"]["test_accuracy_sd"] == pytest.approx(np.std(accuracies, ddof=1))
+    assert row["family"]["best_trial"] in {trial.number for trial in draws}
+    attempts = len(world.executor.attempts)
+    world.study(final=final).run()
+    assert len(world.executor.attempts) == attempts
 
 
 def test_final_stage_trains_each_student_with_and_without_the_teacher(world: World) -> None:

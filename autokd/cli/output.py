@@ -249,6 +249,16 @@ def _print_final(
         )
         for row in final
     ]
+    rows += [
+        (
+            f"family of {row['trial']}",
+            *(_with_sd(row["family"], name) for name in ("validation_accuracy", "test_accuracy")),
+            *[""] * (1 + len(costs)),
+            plural(row["family"]["draws"], "draw"),
+        )
+        for row in final
+        if "family" in row
+    ]
     table(
         (
             "trial",
@@ -265,7 +275,7 @@ def _print_final(
 
 def _with_sd(row: Mapping[str, Any], name: str) -> str:
     """A mean with its spread, if there is more than one seed to speak of a spread."""
-    if row.get(name) is None or row["seeds"] < 2:
+    if row.get(name) is None or row.get("seeds", row.get("draws")) < 2:
         return figure(name, row.get(name))
     return f"{100 * row[name]:.2f} ± {100 * row[f'{name}_sd']:.2f} %"
 

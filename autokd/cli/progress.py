@@ -127,6 +127,8 @@ def _title(study: Study, trial: Trial) -> str:
     """What a trial is, by the number of the search trial that found its student."""
     if trial.kind is TrialKind.SEARCH:
         return f"trial {trial.number}"
+    if trial.kind is TrialKind.FAMILY:
+        return f"draw {trial.number} of a final one's family"
     found = next(
         other.number
         for other in study.trials

@@ -33,6 +33,7 @@ from autokd.spec.models import (
     TeacherSpec,
     TeachOnceSpec,
     TorchvisionSpec,
+    TradeSpec,
     TrainingSpec,
 )
 from autokd.spec.names import SEARCH_SPACE_GROUP, TORCHVISION_SETS, installed_spaces
@@ -73,6 +74,7 @@ __all__ = [
     "TeachOnceSpec",
     "TeacherSpec",
     "TorchvisionSpec",
+    "TradeSpec",
     "TrainingSpec",
     "installed_spaces",
     "read_study",

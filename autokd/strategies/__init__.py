@@ -8,7 +8,8 @@ from autokd.strategies.bayesian import BayesianSearch
 from autokd.strategies.bohb import BOHBSearch
 from autokd.strategies.evolution import RegularizedEvolution
 from autokd.strategies.feasible import CandidateFinder
-from autokd.strategies.halving import SuccessiveHalving
+from autokd.strategies.gain import GainPerEpoch
+from autokd.strategies.halving import Fidelity, SuccessiveHalving
 from autokd.strategies.observations import Observations
 from autokd.strategies.optuna_search import OptunaSearch
 from autokd.strategies.random_search import RandomSearch
@@ -18,6 +19,8 @@ __all__ = [
     "BayesianSearch",
     "Candidate",
     "CandidateFinder",
+    "Fidelity",
+    "GainPerEpoch",
     "Observations",
     "OptunaSearch",
     "Problem",

@@ -3,11 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 import numpy as np
 
 from autokd.multiobjective import Objective, best_first, losses
 from autokd.trial import Trial, TrialKind, TrialState
+
+
+class Fidelity(Protocol):
+    """Decides how long each trial trains."""
+
+    @property
+    def rungs(self) -> tuple[int, ...]:
+        """Epochs at which each rung ends, ascending."""
+        ...
+
+    def first_epochs(self, number: int) -> int:
+        """Epochs at which the first rung of the trial of that number ends."""
+        ...
+
+    def next_epochs(self, trial: Trial) -> int:
+        """Epochs at which the rung after the last that the trial finished ends.
+
+        Raises:
+            ValueError: the trial has finished the last rung.
+        """
+        ...
+
+    def promotion(self, trials: Iterable[Trial], may_start: bool = True) -> Trial | None:
+        """The paused trial to train on next, or None if a new one is to be started or none may.
+
+        Args:
+            trials: the study's record, in any order. Trials of other kinds than SEARCH are ignored.
+            may_start: whether a new trial can be started.
+        """
+        ...
 
 
 class SuccessiveHalving:
@@ -78,16 +109,13 @@ class SuccessiveHalving:
         return self._cycle[number % len(self._cycle)]
 
     def first_epochs(self, number: int) -> int:
-        """Epochs at which the first rung of the trial of that number ends."""
+        """See `Fidelity`."""
         return self.rungs[self.bracket(number)]
 
-    def promotion(self, trials: Iterable[Trial]) -> Trial | None:
-        """The paused trial to train on next, or None if none may.
+    def promotion(self, trials: Iterable[Trial], may_start: bool = True) -> Trial | None:
+        """See `Fidelity`; `may_start` makes no difference.
 
         Higher rungs come first, and at one rung the brackets that started lower.
-
-        Args:
-            trials: the study's record, in any order. Trials of other kinds than SEARCH are ignored.
         """
         competing: list[list[Trial]] = [[] for _ in range(self.brackets)]
         for trial in sorted(trials, key=lambda trial: trial.number):
@@ -101,11 +129,7 @@ class SuccessiveHalving:
         return None
 
     def next_epochs(self, trial: Trial) -> int:
-        """Epochs at which the rung after the last that the trial finished ends.
-
-        Raises:
-            ValueError: the trial has finished the last rung.
-        """
+        """See `Fidelity`."""
         done = trial.evaluations[-1].epochs if trial.evaluations else 0
         for rung in self.rungs[self.bracket(trial.number) :]:
             if rung > done:

@@ -47,7 +47,7 @@ _FULL: dict[str, Any] = {
 
 def test_the_smallest_study_has_every_default(study: dict[str, Any]) -> None:
     spec = read_study(study)
-    assert spec.strategy.name == "tpe"
+    assert spec.strategy.name == "bayesian"
     assert [objective.metric for objective in spec.objectives] == ["accuracy"]
     assert spec.final is not None
     assert spec.budget.given() == {}
@@ -107,9 +107,9 @@ def test_all_mistakes_are_reported_at_once_with_their_paths(mistakes: Mistakes) 
         "budget.parameters": "expected a count, like 20k, 1.5M or 0.1x of the teacher's; got '2MB'",
         "budget.macs": "expected a positive number with an optional unit, like 20k, 1.5M, 64KiB, "
         "2MB or 0.1x; got []",
-        "strategy.name": "expected one of 'bayesian', 'autokd', 'regularized_evolution', 'cmaes', "
-        "'random', 'tpe', 'nsga2', 'nsga3', 'gp', 'optuna'; got 'tp' "
-        "(did you mean 'tpe'?)",
+        "strategy.name": "expected one of 'bayesian', 'trade', 'autokd', 'autokd_gp', "
+        "'regularized_evolution', 'cmaes', 'random', 'tpe', 'nsga2', 'nsga3', 'gp', 'optuna'; "
+        "got 'tp' (did you mean 'tpe'?)",
         "fidelity.min_epochs": "expected an integer; got 1.5",
         "fidelity.max_epochs": "expected an integer; got true",
         "limits.trials": "expected an integer; got '10'",
@@ -136,7 +136,7 @@ def test_all_mistakes_are_reported_at_once_with_their_paths(mistakes: Mistakes) 
         (
             "strategy",
             {"name": 3},
-            "strategy.name: expected one of 'bayesian', 'autokd',",
+            "strategy.name: expected one of 'bayesian', 'trade',",
         ),
         ("strategy", {"name": "random", "options": {}}, "strategy.options: unknown field (known"),
         (

@@ -16,6 +16,7 @@ from autokd.strategies import BayesianSearch, OptunaSearch, RandomSearch, SpaceE
 from autokd.strategies.bohb import BOHBSearch
 from autokd.strategies.cma import CMAES
 from autokd.strategies.evolution import RegularizedEvolution
+from autokd.strategies.trade import TRADE
 from autokd.trial import TrialKind, TrialState
 
 
@@ -34,6 +35,7 @@ STRATEGIES = {
     "regularized_evolution": lambda problem: RegularizedEvolution(problem, population=6, sample=3),
     "cmaes": lambda problem: CMAES(one_objective(problem)),
     "bayesian": BayesianSearch,
+    "trade": TRADE,
 }
 TINY = Domain({"op": CategoricalDistribution(["a", "b", "c"]), "width": IntDistribution(1, 4)})
 

@@ -40,6 +40,7 @@ from autokd.spec.models.search import (
     RandomSpec,
     SpaceSpec,
     StrategySpec,
+    TradeSpec,
 )
 from autokd.spec.models.study import StudySpec
 
@@ -74,5 +75,6 @@ __all__ = [
     "TeachOnceSpec",
     "TeacherSpec",
     "TorchvisionSpec",
+    "TradeSpec",
     "TrainingSpec",
 ]

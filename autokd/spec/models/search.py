@@ -85,10 +85,22 @@ class BayesianSpec(Spec):
     )
 
 
-class AutoKDSpec(Spec):
-    """BOHB's densities of good and bad candidates, at the highest rung that has enough trials."""
+class TradeSpec(Spec):
+    """Bayesian optimisation within trust regions, one for each family of architectures."""
 
-    name: Literal["autokd"] = Field(description="Always `autokd`.")
+    name: Literal["trade"] = Field(description="Always `trade`.")
+    acquisition: Literal["log_ei", "thompson"] = Field(
+        "log_ei", description="`log_ei`: largest expected improvement; `thompson`: best of a draw."
+    )
+
+
+class AutoKDSpec(Spec):
+    """AutoKD's search, at the highest rung that has enough trials; it knows no costs.
+
+    `autokd`: BOHB's densities of good and bad candidates; `autokd_gp`: a Gaussian process.
+    """
+
+    name: Literal["autokd", "autokd_gp"] = Field(description="Which model.")
 
 
 class EvolutionSpec(Spec):
@@ -122,22 +134,30 @@ class OptunaSpec(Spec):
 
     name: Literal["tpe", "nsga2", "nsga3", "gp", "optuna"] = Field(description="Which sampler.")
     sampler: str | None = Field(
-        None, description="Class in optuna.samplers, only with `name: optuna`."
+        None,
+        description="Class in optuna.samplers or in the hub's package, only with `name: optuna`.",
+    )
+    hub: str | None = Field(
+        None,
+        description="Package of OptunaHub that has the sampler, `samplers/auto_sampler` say, only "
+        "with `name: optuna`. Its code is downloaded and run with all your rights.",
     )
     options: dict[str, Any] = Field(default_factory=dict, description="Arguments of the sampler.")
 
     @model_validator(mode="after")
     def _names_a_sampler(self) -> OptunaSpec:
-        if (self.name == "optuna") != (self.sampler is not None):
+        named = self.sampler is not None or self.hub is not None
+        if (self.name == "optuna") != named:
             raise ValueError(
-                "expected `sampler: <class in optuna.samplers>` together with `name: optuna` only; "
-                f"got name {self.name!r} and sampler {self.sampler!r}"
+                "expected `sampler: <class in optuna.samplers>` or `hub: <package of OptunaHub>` "
+                f"together with `name: optuna` only; got name {self.name!r}, sampler "
+                f"{self.sampler!r} and hub {self.hub!r}"
             )
         return self
 
 
 StrategySpec = Annotated[
-    BayesianSpec | AutoKDSpec | EvolutionSpec | CmaEsSpec | RandomSpec | OptunaSpec,
+    BayesianSpec | TradeSpec | AutoKDSpec | EvolutionSpec | CmaEsSpec | RandomSpec | OptunaSpec,
     Field(discriminator="name"),
 ]
 
@@ -155,6 +175,12 @@ class FidelitySpec(Spec):
         1, ge=1, description="1: all trials start at the first rung; k: at the first k rungs."
     )
 
+    promotion: Literal["halving", "gain"] = Field(
+        "halving",
+        description="`halving`: the best of each rung train on; `gain`: what the learning curves "
+        "promise to gain most per epoch, a new trial included.",
+    )
+
     @model_validator(mode="after")
     def _is_a_ladder(self) -> FidelitySpec:
         if self.min_epochs > self.max_epochs:
@@ -165,6 +191,10 @@ class FidelitySpec(Spec):
             raise ValueError(
                 f"expected at most {len(self.rungs)} brackets, one for each of the rungs "
                 f"{self.rungs}; got {self.brackets}"
+            )
+        if self.promotion == "gain" and self.brackets > 1:
+            raise ValueError(
+                f"expected one bracket with `promotion: gain`; got {self.brackets} brackets"
             )
         return self
 
@@ -201,6 +231,12 @@ class FinalSpec(Spec):
     top: int = Field(3, gt=0, description="How many candidates of the front.")
     epochs: int = Field(60, gt=0, description="Epochs of each retraining.")
     seeds: int = Field(2, gt=0, description="Repeats of each, with and without the teacher.")
+    draws: int = Field(
+        0,
+        ge=0,
+        description="Fresh draws of each one's generator, trained with the teacher, to tell how "
+        "good its family is. Spaces of random graphs only.",
+    )
 
 
 class ExecutionSpec(Spec):

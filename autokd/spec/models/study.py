@@ -17,13 +17,13 @@ from autokd.spec.models.learning import (
 )
 from autokd.spec.models.search import (
     QUALITY,
+    BayesianSpec,
     BudgetSpec,
     ExecutionSpec,
     FidelitySpec,
     FinalSpec,
     LimitsSpec,
     ObjectiveSpec,
-    OptunaSpec,
     SpaceSpec,
     StrategySpec,
 )
@@ -50,7 +50,9 @@ class StudySpec(Spec):
         min_length=1,
         description="Axes of the Pareto front; the first ranks trials and candidates.",
     )
-    strategy: StrategySpec = Field(OptunaSpec(name="tpe"), description="What proposes students.")
+    strategy: StrategySpec = Field(
+        BayesianSpec(name="bayesian"), description="What proposes students."
+    )
     fidelity: FidelitySpec = Field(description="How long a trial trains before it is compared.")
     training: TrainingSpec = Field(TrainingSpec(), description="How a student is trained.")
     limits: LimitsSpec = Field(LimitsSpec(), description="When the search ends.")

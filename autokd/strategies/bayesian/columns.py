@@ -75,6 +75,11 @@ class Encoder:
         self._middle = logs.mean(axis=0)
         self._spread = np.maximum(logs.std(axis=0), _LEAST_SPREAD)
 
+    @property
+    def counts(self) -> list[int]:
+        """Categories of each column of them; that one is absent is not counted."""
+        return [count for _, count in self._counts]
+
     def columns(self, units: np.ndarray, logs: np.ndarray) -> Columns:
         """The columns of n candidates.
 

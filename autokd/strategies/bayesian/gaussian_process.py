@@ -71,7 +71,7 @@ class GaussianProcess:
 
     def __init__(self, columns: Columns, targets: np.ndarray, prior: Prior | None = None) -> None:
         self._columns = columns
-        rows = _representative(targets)
+        rows = representative(targets)
         fitted = _Likelihood(columns[rows], targets[rows], prior or Prior())
         self._kernel = _Kernel.of(fitted.maximise(), columns)
         self._condition(targets)
@@ -114,7 +114,7 @@ class GaussianProcess:
         return drawn
 
 
-def _representative(targets: np.ndarray) -> np.ndarray:
+def representative(targets: np.ndarray) -> np.ndarray:
     """Rows to fit the hyper-parameters to: half are the best, the rest an even choice."""
     if len(targets) <= _FIT_ROWS:
         return np.arange(len(targets))

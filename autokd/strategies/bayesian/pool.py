@@ -83,7 +83,7 @@ def _units(problem: Problem, candidates: Sequence[Candidate]) -> np.ndarray:
 
 def all_points(domain: Domain, most: int) -> list[dict[str, Choice]] | None:
     """Every point of a domain, or None if it is infinite or may have more than `most`."""
-    if math.prod(_size(distribution) for distribution in domain.parameters.values()) > most:
+    if math.prod(count_values(distribution) for distribution in domain.parameters.values()) > most:
         return None
     points: list[dict[str, Choice]] = [{}]
     for name, distribution in domain.parameters.items():
@@ -97,7 +97,8 @@ def all_points(domain: Domain, most: int) -> list[dict[str, Choice]] | None:
     return [domain.canonical(point) for point in points]
 
 
-def _size(distribution: BaseDistribution) -> float:
+def count_values(distribution: BaseDistribution) -> float:
+    """How many values a parameter has; infinite if it is continuous."""
     match distribution:
         case CategoricalDistribution():
             return len(distribution.choices)
@@ -117,7 +118,7 @@ def _values(distribution: BaseDistribution) -> Sequence[Choice]:
         case IntDistribution():
             return range(distribution.low, distribution.high + 1, distribution.step)
         case FloatDistribution():
-            count = int(_size(distribution))
+            count = int(count_values(distribution))
             return [distribution.low + i * (distribution.step or 0) for i in range(count)]
     raise TypeError(f"expected a distribution of Optuna, got {distribution!r}")
 

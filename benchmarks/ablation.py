@@ -1,0 +1,128 @@
+"""What each ingredient of `bayesian` brings: it is left out, one at a time.
+
+    python benchmarks/ablation.py --data ../shared/data
+
+Prints the tables of `search.py` for the whole strategy and for each that lacks something. Every
+one is played by a process of its own, since what is left out is replaced in the modules.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from autokd.strategies import BayesianSearch, Problem
+from autokd.strategies.bayesian import columns, gaussian_process, model, search, targets
+
+
+def whole(problem: Problem) -> BayesianSearch:
+    """Nothing is left out."""
+    return BayesianSearch(problem)
+
+
+def ranks(problem: Problem) -> BayesianSearch:
+    """Targets are the standardised values alone."""
+    model.part_rank = lambda losses: targets.part_rank(losses, share=1.0)  # type: ignore[attr-defined]
+    return BayesianSearch(problem)
+
+
+def features(problem: Problem) -> BayesianSearch:
+    """The model does not see what is known of a candidate's cost."""
+    plain = columns.Encoder.columns
+
+    def blind(self: columns.Encoder, units: np.ndarray, logs: np.ndarray) -> columns.Columns:
+        return plain(self, units, logs).without_features()
+
+    columns.Encoder.columns = blind  # type: ignore[method-assign]
+    return BayesianSearch(problem)
+
+
+def _prior(**fields: tuple[float, float]) -> None:
+    plain = gaussian_process.Prior
+    gaussian_process.Prior = lambda: replace(plain(), **fields)  # type: ignore[misc,assignment]
+
+
+def linear_part(problem: Problem) -> BayesianSearch:
+    """The kernel has no linear part in the known costs."""
+    _prior(slope=(-12.0, 1e-3))
+    return BayesianSearch(problem)
+
+
+def sum_of_kernels(problem: Problem) -> BayesianSearch:
+    """The kernel is the product over the columns alone."""
+    _prior(mean_share=(-12.0, 1e-3))
+    return BayesianSearch(problem)
+
+
+def product_of_kernels(problem: Problem) -> BayesianSearch:
+    """The kernel is the sum over the columns alone."""
+    _prior(mean_share=(12.0, 1e-3))
+    return BayesianSearch(problem)
+
+
+def scaled_priors(problem: Problem) -> BayesianSearch:
+    """The priors of lengths and weights do not grow with the dimension."""
+    varying = sum(not one.single() for one in problem.domain.parameters.values())
+    any_point = problem.domain.sample(np.random.default_rng(0))[0]
+    candidate = problem.candidate(any_point, np.random.default_rng(0))
+    half = np.log(varying + len(problem.figures(candidate.architecture))) / 2
+    _prior(length=(-half, 1.0), category_weight=(half, 1.0))
+    return BayesianSearch(problem)
+
+
+def learned_noise(problem: Problem) -> BayesianSearch:
+    """The noise is fixed at a thousandth of the variance."""
+    _prior(noise=(np.log(1e-3), 1e-3))
+    return BayesianSearch(problem)
+
+
+def hill_climbing(problem: Problem) -> BayesianSearch:
+    """The best of the surroundings is taken as it is."""
+    search._CLIMBS = 0
+    return BayesianSearch(problem)
+
+
+INGREDIENTS = (
+    ranks,
+    features,
+    linear_part,
+    sum_of_kernels,
+    product_of_kernels,
+    scaled_priors,
+    learned_noise,
+    hill_climbing,
+)
+
+
+def main() -> None:
+    """Plays the searches."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--problems", default="macro_noisy,macro_percentile_5,conditional")
+    parser.add_argument("--seeds", default="20")
+    parser.add_argument("--evaluations", default="50")
+    parser.add_argument("--processes", default="2")
+    parser.add_argument("--data", default="../shared/data")
+    parser.add_argument("--without", default=",".join(one.__name__ for one in INGREDIENTS))
+    options = parser.parse_args()
+    for name in ("whole", *options.without.split(",")):
+        print(f"\n## {'whole' if name == 'whole' else 'without ' + name}", flush=True)
+        script = Path(__file__).with_name("search.py")
+        chosen = {
+            "problems": options.problems,
+            "strategies": f"ablation:{name}",
+            "seeds": options.seeds,
+            "evaluations": options.evaluations,
+            "processes": options.processes,
+            "data": options.data,
+        }
+        arguments = [text for key, value in chosen.items() for text in (f"--{key}", value)]
+        subprocess.run([sys.executable, str(script), *arguments], check=True)
+
+
+if __name__ == "__main__":
+    main()
