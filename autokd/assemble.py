@@ -27,6 +27,7 @@ from autokd.distillation import DistillationLoss, KDLoss, OfflineDistillation
 from autokd.errors import (
     DataError,
     Mistake,
+    Mistakes,
     SpecError,
     TeacherError,
     UnknownNameError,
@@ -34,7 +35,7 @@ from autokd.errors import (
 )
 from autokd.evaluation import StudentRunner, StudyEvaluator
 from autokd.executors import Executor, LocalExecutor
-from autokd.layers import Normalised
+from autokd.layers import bare
 from autokd.multiobjective import Objective
 from autokd.space import Architecture, Choices, Condition, Domain, SearchSpace
 from autokd.spec import (
@@ -71,7 +72,7 @@ from autokd.strategies import (
     Strategy,
     SuccessiveHalving,
 )
-from autokd.strategies.optuna_search import hub_sampler
+from autokd.strategies.optuna_search import hub_sampler, sampler_class
 from autokd.study import Observer, Study, recorded_study
 from autokd.task import Task
 from autokd.teacher import (
@@ -79,13 +80,17 @@ from autokd.teacher import (
     TeacherOutputs,
     build_teacher_network,
     loaded_teacher,
+    normalised_teacher,
     outputs_key,
+    read_weights,
     trained_teacher,
 )
 from autokd.trial import Trial, TrialKind
 
 _GRACE_SECONDS = 600
 """A worker that is asked to stop may finish its epoch; a second Ctrl-C does not wait for it."""
+
+_ANY_TASK = Task((3, 224, 224), 10)
 
 _AFFORDABLE_COSTS = 16
 """A network is built for each, which takes some 20 ms."""
@@ -133,7 +138,7 @@ def assemble_study(
 
     Raises:
         ConflictError: the record has another study of this name.
-        DataError, TeacherError, UnknownNameError: something the spec names is not to be had.
+        SpecError: something that the spec names is not to be had, or does not fit; lists all.
     """
     given = Given(teacher, data, space)
     parts = Parts.of(spec, given)
@@ -153,6 +158,7 @@ def assemble_study(
         fidelity=_fidelity(spec.fidelity, parts.objectives),
         objectives=parts.objectives,
         budget=parts.budget,
+        teacher_cost=parts.teacher_cost,
         spec=spec,
         evaluator=evaluator,
         make_executor=functools.partial(_executor, spec, store.files, given, parts.device),
@@ -169,7 +175,7 @@ class Parts:
         data: the three splits, on the device.
         space: builds the students.
         domain: what varies in them.
-        teacher: the teacher's network, untrained unless it was given.
+        teacher: the teacher's network with its normalisation, without values unless it was given.
         teacher_cost: with its latency only if the study asks for it.
         budget: in absolute numbers.
         objectives: axes of the front.
@@ -186,18 +192,32 @@ class Parts:
 
     @classmethod
     def of(cls, spec: StudySpec, given: Given = Given()) -> Parts:
-        """The parts of a spec."""
-        device = _device(spec)
-        data = (given.data or load_data(spec.data, spec.seed, device)).to(device)
-        space = given.space or load_space(spec.space)
-        if spec.final is not None and spec.final.draws and not space.draws:
-            wrong = Mistake(
-                "final.draws", f"expected 0: {space.name} is no generator that is drawn"
-            )
-            raise SpecError("the study", [wrong])
-        teacher = given.teacher or _bare_teacher(spec, data)
-        bare = teacher.network if isinstance(teacher, Normalised) else teacher
-        cost = measure_cost(bare, data.task)
+        """The parts of a spec.
+
+        Raises:
+            SpecError: something that the spec names is not to be had, or does not fit; lists all.
+        """
+        mistakes = Mistakes()
+        device, data, space, teacher = torch.device("cpu"), given.data, given.space, given.teacher
+        with mistakes.at("execution.device"):
+            device = _device(spec)
+        with mistakes.at(_place_of(spec.data)):
+            data = (data or load_data(spec.data, spec.seed, device)).to(device)
+        with mistakes.at("space.name"):
+            space = space or load_space(spec.space)
+            _refuse_draws(spec, space)
+        with mistakes.at("teacher.model"):
+            if teacher is None:
+                teacher = _teacher_network(spec, data, torch.device("meta"))
+        if spec.teacher.weights is not None and given.teacher is None:
+            fits = bare(teacher, data.task)[0] if data and teacher is not None else None
+            with mistakes.at("teacher.weights"):
+                read_weights(spec.teacher.weights, fits)
+        if isinstance(spec.strategy, OptunaSpec) and spec.strategy.hub is None:
+            with mistakes.at("strategy.sampler"):
+                sampler_class(spec.strategy.sampler or spec.strategy.name)
+        mistakes.report()
+        cost = measure_cost(*bare(teacher, data.task))
         if asks_for_latency(spec):
             cost = replace(cost, latency_ms=_latency(spec, given, data, device))
         budget = _budget(spec, cost)
@@ -207,29 +227,45 @@ class Parts:
             data=data,
             space=space,
             domain=space.domain(data.task, limit),
-            teacher=bare,
+            teacher=teacher,
             teacher_cost=cost,
             budget=budget,
             objectives=tuple(Objective(axis.metric, axis.direction) for axis in spec.objectives),
         )
 
 
-def _bare_teacher(spec: StudySpec, data: Data) -> nn.Module:
+def _refuse_draws(spec: StudySpec, space: SearchSpace) -> None:
+    if spec.final is not None and spec.final.draws and not space.draws:
+        wrong = Mistake("final.draws", f"expected 0: {space.name} is no generator that is drawn")
+        raise SpecError("the study", [wrong])
+
+
+def _place_of(data: DataSpec) -> str:
+    """Path of the field that says where the images lie, or else what they are."""
+    return "data." + next(field for field in ("path", "root", "name") if hasattr(data, field))
+
+
+def _teacher_network(spec: StudySpec, data: Data | None, device: torch.device) -> nn.Module:
+    """Its weights come later, if at all: what it costs follows from its shape.
+
+    Without data it is made for images that any network can take: its name is known or not.
+    """
     if spec.teacher.model == "custom":
         raise TeacherError(
             "teacher.model is 'custom', and no teacher was given",
             hint="pass teacher=... to autokd.assemble_study",
         )
-    # Its weights come later, if at all: what it costs follows from its shape.
-    with torch.device("meta"):
-        return build_teacher_network(spec.teacher.model, data.task)
+    with device:
+        if data is None:
+            return build_teacher_network(spec.teacher.model, _ANY_TASK)
+        network = build_teacher_network(spec.teacher.model, data.task)
+        return normalised_teacher(network, spec.teacher, data)
 
 
 def _latency(spec: StudySpec, given: Given, data: Data, device: torch.device) -> float:
     """The teacher's, in milliseconds; what its weights are makes no difference."""
-    teacher = given.teacher or build_teacher_network(spec.teacher.model, data.task)
-    bare = teacher.network if isinstance(teacher, Normalised) else teacher
-    return measure_latency(bare, data.task, device).median_ms
+    teacher = given.teacher or _teacher_network(spec, data, torch.device("cpu"))
+    return measure_latency(*bare(teacher, data.task), device).median_ms
 
 
 def _budget(spec: StudySpec, teacher: Cost) -> Budget:

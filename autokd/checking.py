@@ -6,7 +6,6 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
@@ -18,7 +17,6 @@ from autokd.assemble import (
     Parts,
     asks_for_latency,
     make_strategy,
-    make_teacher,
     threads_of_worker,
     worker_count,
 )
@@ -32,6 +30,12 @@ from autokd.strategies.halving import hyperband_sizes
 _WARM_UP, _TIMED = 2, 5
 """Steps of training on random images, to estimate how long an epoch takes."""
 
+_TIMED_IMAGES, _TIMED_SECONDS = 256, 2.0
+"""Images of such a step at most (more take longer in proportion); no step begins after so long."""
+
+_SAMPLING_SECONDS = 10.0
+"""No sample is begun after so long; large graphs take a second each."""
+
 _TIMED_SAMPLES = 25
 """Students whose latency is measured, where the study asks for it."""
 
@@ -39,29 +43,40 @@ _BESIDE_TRAINING = 1.35
 """Time that an epoch takes beside its training steps, validation mostly, as a factor."""
 
 
-def check_study(spec: StudySpec, *, samples: int = 200, given: Given = Given()) -> dict[str, Any]:
+def check_study(
+    spec: StudySpec,
+    *,
+    samples: int = 200,
+    given: Given = Given(),
+    report: Callable[[int], None] = lambda sampled: None,
+) -> dict[str, Any]:
     """Samples the space and measures the teacher, without training either.
 
     Args:
         spec: the study.
         samples: architectures to sample, uniformly from the space's domain; at most 25 if the
-            study asks for their latency, which takes time to measure.
+            study asks for their latency, which takes time to measure, and fewer if they take long.
         given: objects in place of names.
+        report: is told how many have been sampled, after each.
 
     Returns:
         `teacher`, `smallest`, `median`, `largest` (figures by name; students by parameters),
-        `budget` (absolute), `feasible_share` in [0, 1], `samples`, `nearest` (what the least
-        violating sample violates, if none is feasible), `estimated_seconds` and
+        `budget` (absolute), `feasible_share` in [0, 1], `samples` (how many it were), `nearest`
+        (what the least violating sample violates, if none is feasible), `estimated_seconds` and
         `teacher_seconds`, `workers`.
     """
     parts = Parts.of(spec, given)
     # What they are made of is not needed; that they can be made is.
     make_strategy(spec, parts, lambda architecture: parts.teacher_cost)
-    if spec.teacher.weights is not None:
-        make_teacher(spec, parts.data, Path(), parts.device, given)
     latency = asks_for_latency(spec)
     samples = min(samples, _TIMED_SAMPLES) if latency else samples
-    sampled = _sample(parts, spec.seed, samples, latency=latency)
+    sampled = []
+    start = time.monotonic()
+    for pair in _samples(parts, spec.seed, samples, latency=latency):
+        sampled.append(pair)
+        report(len(sampled))
+        if time.monotonic() - start > _SAMPLING_SECONDS:
+            break
     costs = sorted((cost for _, cost in sampled), key=lambda cost: cost.parameters)
     violations = [parts.budget.violations(cost) for cost in costs]
     feasible = [pair for pair in sampled if not parts.budget.violations(pair[1])]
@@ -74,8 +89,8 @@ def check_study(spec: StudySpec, *, samples: int = 200, given: Given = Given()) 
         "median": costs[len(costs) // 2].figures(),
         "largest": costs[-1].figures(),
         "budget": dict(parts.budget.limits),
-        "feasible_share": len(feasible) / samples,
-        "samples": samples,
+        "feasible_share": len(feasible) / len(sampled),
+        "samples": len(sampled),
         "nearest": None if feasible else _nearest(violations),
         "workers": worker_count(spec, parts.device),
         "teacher_seconds": round(teacher_seconds, 1),
@@ -83,18 +98,16 @@ def check_study(spec: StudySpec, *, samples: int = 200, given: Given = Given()) 
     }
 
 
-def _sample(
+def _samples(
     parts: Parts, seed: int, samples: int, *, latency: bool
-) -> list[tuple[Architecture, Cost]]:
+) -> Iterator[tuple[Architecture, Cost]]:
     rng = rng_for(seed, 0, "check")
     # The evaluator of the search itself, which needs no teacher for this.
     evaluator = StudyEvaluator(parts.space, parts.data, _no_teacher, parts.device, latency=latency)
-    sampled = []
     for choices in parts.domain.sample(rng, samples):
         draw = int(rng.integers(2**31)) if parts.space.draws else 0
         architecture = Architecture(parts.space.name, choices, draw)
-        sampled.append((architecture, evaluator.cost(architecture)))
-    return sampled
+        yield architecture, evaluator.cost(architecture)
 
 
 def _no_teacher(report: object) -> NoReturn:
@@ -146,10 +159,12 @@ def _threads(number: int) -> Iterator[None]:
 
 def _seconds_per_step(network: nn.Module, batch_size: int, parts: Parts) -> float:
     """Median wall time of a forward and backward pass on random images."""
+    batch_size = min(batch_size, len(parts.data.train))
+    timed = min(batch_size, _TIMED_IMAGES)
     network = network.to(parts.device).train()
     generator = torch.Generator().manual_seed(0)
-    images = torch.rand(batch_size, *parts.data.task.input_shape, generator=generator)
-    labels = torch.randint(parts.data.task.classes, (batch_size,), generator=generator)
+    images = torch.rand(timed, *parts.data.task.input_shape, generator=generator)
+    labels = torch.randint(parts.data.task.classes, (timed,), generator=generator)
     images, labels = images.to(parts.device), labels.to(parts.device)
 
     def step() -> None:
@@ -157,7 +172,10 @@ def _seconds_per_step(network: nn.Module, batch_size: int, parts: Parts) -> floa
         if parts.device.type == "cuda":
             torch.cuda.synchronize()
 
-    return statistics.median(_timed(step) for _ in range(_WARM_UP + _TIMED))
+    seconds = [_timed(step)]
+    while len(seconds) < _WARM_UP + _TIMED and sum(seconds) < _TIMED_SECONDS:
+        seconds.append(_timed(step))
+    return statistics.median(seconds) * batch_size / timed
 
 
 def _timed(step: Callable[[], None]) -> float:

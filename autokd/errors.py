@@ -19,7 +19,8 @@ Each message says what was expected and what was got; `hint` says what to do abo
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -70,7 +71,8 @@ class SpecError(AutokdError, ValueError):
         self.mistakes = tuple(mistakes)
         count = len(self.mistakes)
         title = f"{source} has {count} mistake{'' if count == 1 else 's'}:"
-        super().__init__("\n".join([title, *(f"  {mistake}" for mistake in self.mistakes)]))
+        lines = [str(mistake).replace("\n", "\n  ") for mistake in self.mistakes]
+        super().__init__("\n".join([title, *(f"  {line}" for line in lines)]))
 
 
 class UnknownNameError(AutokdError, LookupError):
@@ -90,9 +92,16 @@ class UnknownNameError(AutokdError, LookupError):
 
 
 class DataError(AutokdError, ValueError):
-    """A data set is missing, corrupt or not of the expected shape."""
+    """A data set is missing, corrupt or not of the expected shape.
+
+    `field` is the path of the study file's field that is wrong, if it is a certain one.
+    """
 
     exit_code = 2
+
+    def __init__(self, message: str, *, hint: str | None = None, field: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.field = field
 
 
 class TeacherError(AutokdError, ValueError):
@@ -137,6 +146,29 @@ class StorageFullError(AutokdError, OSError):
     """The disk is full: a checkpoint, log or record could not be written."""
 
     exit_code = 8
+
+
+class Mistakes:
+    """Collects what is wrong in the parts of a study, so that all of it is reported at once."""
+
+    def __init__(self) -> None:
+        self._found: list[Mistake] = []
+
+    @contextmanager
+    def at(self, path: str) -> Iterator[None]:
+        """Within it, an error about wrong input (exit code 2) becomes a mistake, at `path`."""
+        try:
+            yield
+        except SpecError as error:
+            self._found += error.mistakes
+        except (UnknownNameError, DataError, TeacherError) as error:
+            field = error.field if isinstance(error, DataError) else None
+            self._found.append(Mistake(field or path, error.message, error.hint))
+
+    def report(self) -> None:
+        """Raises SpecError if there are any."""
+        if self._found:
+            raise SpecError("the study", self._found)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str | None:

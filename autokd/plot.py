@@ -17,6 +17,7 @@ from autokd.trial import Trial, TrialKind
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.ticker import Formatter
 
 _SUFFIXES = (".html", ".png", ".svg")
 
@@ -29,6 +30,9 @@ _TITLES = {
     "macs": "multiply-accumulates",
     "latency_ms": "latency in ms",
 }
+
+_FAR = 2
+"""A teacher so many times beyond the right edge of what else is drawn is not drawn in its place."""
 
 # Okabe and Ito's palette: told apart by colour-blind readers, and in grey.
 _FRONT, _DIM, _TEACHER, _BUDGET, _FINAL = "#0072B2", "#9aa5b1", "#D55E00", "#CC79A7", "#009E73"
@@ -64,19 +68,19 @@ def plot_front(record: StudyRecord, trials: Sequence[Trial], path: Path) -> None
 def _draw(record: StudyRecord, trials: Sequence[Trial]) -> Figure:
     # The figure class alone, not pyplot: no display, no global state.
     from matplotlib.figure import Figure
-    from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
+    from matplotlib.ticker import LogLocator, NullFormatter
 
     objectives = objectives_of(record)
     y = objectives[0].metric
     x = next((axis.metric for axis in objectives[1:]), "parameters")
     figure = Figure(figsize=(8, 5.5), layout="constrained")
     axes = figure.add_subplot()
+    axes.set_xscale("log")
     _draw_trials(axes, trials, ParetoFront.from_trials(trials, objectives), x, y)
     _draw_final(axes, record, trials, x, y)
     _draw_context(axes, record, x, y)
-    axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.xaxis.set_major_formatter(_ticks_of(x))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel(_TITLES.get(x, x))
     axes.set_ylabel(_TITLES.get(y, y))
@@ -88,6 +92,15 @@ def _draw(record: StudyRecord, trials: Sequence[Trial]) -> Figure:
     return figure
 
 
+def _ticks_of(metric: str) -> Formatter:
+    """Counts and bytes with a unit (20k); milliseconds, which have theirs, as plain numbers."""
+    from matplotlib.ticker import EngFormatter, FuncFormatter
+
+    if metric == "latency_ms":
+        return FuncFormatter(lambda value, _position: f"{value:.3g}")
+    return EngFormatter(sep="")
+
+
 def _draw_trials(axes: Axes, trials: Sequence[Trial], front: ParetoFront, x: str, y: str) -> None:
     chosen = {trial.number for trial in front.trials}
     searched = [trial for trial in trials if trial.kind is TrialKind.SEARCH and y in trial.figures]
@@ -95,58 +108,87 @@ def _draw_trials(axes: Axes, trials: Sequence[Trial], front: ParetoFront, x: str
     axes.scatter(
         [figures[x] for figures in dim],
         [figures[y] for figures in dim],
-        s=18,
+        s=14,
         color=_DIM,
         alpha=0.6,
         label="dominated or stopped early",
     )
     points = sorted((trial.figures[x], trial.figures[y]) for trial in front.trials)
+    # Rings, so that what lies on them is seen.
     axes.plot(
         [point[0] for point in points],
         [point[1] for point in points],
         drawstyle="steps-post",
         color=_FRONT,
         marker="o",
+        markersize=10,
+        markerfacecolor="none",
+        markeredgewidth=1.5,
         label="Pareto front (search)",
+        zorder=3,
     )
 
 
 def _draw_final(axes: Axes, record: StudyRecord, trials: Sequence[Trial], x: str, y: str) -> None:
-    """Retrained students and, hollow, the same ones without the teacher, with ± 1 sd."""
+    """Retrained students and, hollow and a little to the right, the same without the teacher."""
+    from matplotlib.transforms import ScaledTranslation
+
     if y != "accuracy":
         return
     rows = final_rows(record, trials)
     styles = (
-        ("validation_accuracy", _FINAL, "retrained, with teacher"),
-        ("baseline_validation_accuracy", "white", "retrained, without teacher"),
+        ("validation_accuracy", _FINAL, 0, "retrained, with teacher (± sd)"),
+        ("baseline_validation_accuracy", "white", 9, "retrained, without teacher (± sd)"),
     )
-    for name, face, label in styles:
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    for name, face, points, label in styles:
         shown = [row for row in rows if name in row and x in row]
         if shown:
+            beside = ScaledTranslation(points / 72, 0, figure.dpi_scale_trans)
             axes.errorbar(
                 [row[x] for row in shown],
                 [row[name] for row in shown],
                 yerr=[row[f"{name}_sd"] for row in shown],
                 fmt="D",
+                markersize=4.5,
                 color=_FINAL,
                 markerfacecolor=face,
-                capsize=3,
+                elinewidth=1,
+                capsize=2,
                 label=label,
+                transform=axes.transData + beside,
+                zorder=4,
             )
 
 
 def _draw_context(axes: Axes, record: StudyRecord, x: str, y: str) -> None:
-    teacher = record.teacher or {}
-    if x in teacher and y in teacher:
-        axes.scatter([teacher[x]], [teacher[y]], marker="*", s=180, color=_TEACHER, label="teacher")
-        axes.axhline(teacher[y], color=_TEACHER, linewidth=0.8, linestyle=":")
     limit = budget_of(record).limits.get(x)
     if limit is not None:
         axes.axvline(limit, color=_BUDGET, linestyle="--", label="budget")
+    teacher = record.teacher or {}
+    if x not in teacher or y not in teacher:
+        return
+    axes.axhline(teacher[y], color=_TEACHER, linewidth=0.8, linestyle=":")
+    low, high = axes.get_xlim()
+    far = teacher[x] > _FAR * high
+    if far:  # In its true place it would press all the students into a corner.
+        axes.set_xlim(low, high)
+    axes.scatter(
+        [0.985 if far else teacher[x]],
+        [teacher[y]],
+        transform=axes.get_yaxis_transform() if far else axes.transData,
+        clip_on=False,
+        marker="*",
+        s=180,
+        color=_TEACHER,
+        label=f"teacher, further right: {_ticks_of(x)(teacher[x])}" if far else "teacher",
+        zorder=5,
+    )
 
 
 def _zoom(axes: Axes, record: StudyRecord, trials: Sequence[Trial], y: str) -> None:
-    """Leaves out the hopeless: trials that hardly learnt would flatten all the others.
+    """Leaves out the hopeless, and says how many: they would flatten all the others.
 
     What the picture is about (front, teacher, the retrained) is always in it.
     """
@@ -160,11 +202,25 @@ def _zoom(axes: Axes, record: StudyRecord, trials: Sequence[Trial], y: str) -> N
             if name in row:
                 spread = row[f"{name}_sd"]
                 shown += [row[name] - spread, row[name] + spread]
-    values = sorted(trial.figures[y] for trial in trials if y in trial.figures)
-    top = max(shown)
-    low = min(*shown, max(values[len(values) // 4], top - 0.25))
+    searched = [trial.figures for trial in trials if trial.kind is TrialKind.SEARCH]
+    values = sorted(figures[y] for figures in searched if y in figures)
+    top, low = max(shown), min(shown)
+    low = min(low, max(values[len(values) // 4], low - (top - low)))
     margin = max((top - low) * 0.08, 0.002)
     axes.set_ylim(low - margin, top + margin)
+    below = sum(value < low - margin for value in values)
+    if below:
+        trials_below = "1 trial" if below == 1 else f"{below} trials"
+        axes.text(
+            0.008,
+            0.012,
+            f"{trials_below} below the picture",
+            transform=axes.transAxes,
+            ha="left",
+            va="bottom",
+            fontsize=8,
+            color="grey",
+        )
 
 
 def _page(summary: Mapping[str, Any], figure: Figure) -> str:

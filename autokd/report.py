@@ -18,9 +18,10 @@ def summarise(record: StudyRecord, trials: Sequence[Trial]) -> dict[str, Any]:
 
     Returns:
         `study`, `state`, `stop_reason`, `seconds`, `trials` (counts of search trials), `teacher`
-        (figures), `budget` (absolute), `objectives`, `front` (one row per trial, best first
-        objective first; accuracies are shares in [0, 1] of the validation split) and `final` (one
-        row per retrained candidate, best validation accuracy first; means over the seeds).
+        (figures; no accuracy before it is trained), `budget` (absolute), `objectives`, `front` (one
+        row per trial, best first objective first; accuracies are shares in [0, 1] of the validation
+        split) and `final` (one row per retrained candidate, best validation accuracy first; means
+        over the seeds).
     """
     objectives = objectives_of(record)
     front = ParetoFront.from_trials(trials, objectives)
@@ -30,7 +31,7 @@ def summarise(record: StudyRecord, trials: Sequence[Trial]) -> dict[str, Any]:
         "stop_reason": record.stop_reason.value if record.stop_reason else None,
         "seconds": round(record.seconds, 1),
         "trials": count(trials),
-        "teacher": record.teacher or {},
+        "teacher": {"accuracy": None, **record.teacher} if record.teacher else {},
         "budget": dict(budget_of(record).limits),
         "objectives": [
             {"metric": objective.metric, "direction": objective.direction}

@@ -149,6 +149,7 @@ class Study:
         fidelity: decides which trial may train on.
         objectives: axes of the front; the first ranks candidates for the final stage.
         budget: limits of the student.
+        teacher_cost: of the teacher, recorded before it is trained or loaded.
         spec: limits, final stage, seed and the like; it replaces the recorded one when the study
             runs.
         evaluator: the learning side.
@@ -165,6 +166,7 @@ class Study:
         fidelity: Fidelity,
         objectives: tuple[Objective, ...],
         budget: Budget,
+        teacher_cost: Cost,
         spec: StudySpec,
         evaluator: Evaluator,
         make_executor: Callable[[], Executor],
@@ -176,6 +178,7 @@ class Study:
         self.fidelity = fidelity
         self.objectives = objectives
         self.budget = budget
+        self.teacher_cost = teacher_cost
         self.spec = spec
         self.evaluator = evaluator
         self._make_executor = make_executor
@@ -245,6 +248,7 @@ class Study:
     def _run_stages(self) -> StopReason:
         """Teacher, search, final stage; says why the search ended."""
         if not self._trials:
+            self._update(teacher=self.teacher_cost.figures())
             # Whether anything fits the budget is known before the teacher has been trained.
             with suppress(SpaceExhausted):
                 self.strategy.suggest([], rng_for(self.spec.seed, 0, "suggest"))

@@ -25,7 +25,7 @@ from autokd.assemble import (
     make_scheme,
     worker_count,
 )
-from autokd.errors import ConflictError, DataError, SpecError, TeacherError, UnknownNameError
+from autokd.errors import ConflictError, SpecError, UnknownNameError
 from autokd.spec import SpaceSpec, StudySpec, installed_spaces, read_study
 from autokd.store import Store
 from search_spaces.hierarchical_graph import HierarchicalGraph
@@ -145,13 +145,58 @@ def test_scheme_takes_fixed_numbers_from_the_spec_and_searched_ones_from_the_cho
 
 
 def test_custom_without_an_object_is_refused(tiny_spec):
-    for fields, error in (
-        ({"data": {"name": "custom"}}, DataError),
-        ({"teacher": {"model": "custom"}}, TeacherError),
-        ({"space": {"name": "custom"}}, SpecError),
+    for path, fields in (
+        ("data.name", {"data": {"name": "custom"}}),
+        ("teacher.model", {"teacher": {"model": "custom"}}),
+        ("space.name", {"space": {"name": "custom"}}),
     ):
-        with pytest.raises(error, match="custom"):
+        with pytest.raises(SpecError, match=f"{path}: .*custom"):
             Parts.of(changed(tiny_spec, **fields))
+
+
+def mistaken(spec: StudySpec) -> list[str]:
+    with pytest.raises(SpecError) as error:
+        Parts.of(spec)
+    return [mistake.path for mistake in error.value.mistakes]
+
+
+def test_all_that_is_not_to_be_had_is_reported_at_once(tiny_spec, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    spec = changed(
+        tiny_spec,
+        execution={"device": "cuda"},
+        data={"name": "npz", "path": "missing.npz"},
+        space={"name": "hierarchical_graph", "top_node": [3, 3]},
+        teacher={"model": "torchvision/resnet19", "weights": "missing.safetensors"},
+        strategy={"name": "optuna", "sampler": "TPESample"},
+    )
+    assert mistaken(spec) == [
+        "execution.device",
+        "data.path",
+        "space.top_node",
+        "teacher.model",
+        "teacher.weights",
+        "strategy.sampler",
+    ]
+
+
+def test_a_sampler_of_the_hub_is_not_looked_for_in_optuna(tiny_spec):
+    hub = {"name": "optuna", "hub": "samplers/mine", "sampler": "Mine"}
+    assert Parts.of(changed(tiny_spec, strategy=hub)).space.name == "hierarchical_graph"
+
+
+@pytest.mark.parametrize(
+    ("data", "path"),
+    [
+        ({"name": "digits", "augmentation": {"pad": 9}}, "data.augmentation.pad"),
+        ({"name": "digits", "train_limit": 3}, "data.train_limit"),
+        ({"name": "digits", "validation": 0.9999}, "data.validation"),
+        ({"name": "food101"}, "data.image_size"),
+        ({"name": "mnist", "root": "missing"}, "data.root"),
+    ],
+)
+def test_what_is_wrong_with_the_data_is_said_with_its_field(tiny_spec, data, path):
+    assert mistaken(changed(tiny_spec, data=data)) == [path]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 import torch
 
+from autokd import checking
 from autokd.assemble import Given
 from autokd.budget import COST_METRICS
 from autokd.checking import check_study
-from autokd.errors import SpecError, TeacherError
+from autokd.errors import SpecError
 from autokd.spec import StudySpec, read_study
 
 
@@ -105,20 +106,46 @@ def test_own_teacher_and_space_are_checked_too(tiny_spec):
     assert result["teacher_seconds"] == 0
 
 
+def test_space_whose_graphs_take_long_is_sampled_less(tiny_spec, monkeypatch):
+    monkeypatch.setattr(checking, "_SAMPLING_SECONDS", 0)
+    told = []
+    result = check_study(read(tiny_spec), samples=20, report=told.append)
+    assert result["samples"] == 1
+    assert result["feasible_share"] in (0, 1)
+    assert told == [1]
+
+
+def test_batch_beyond_all_memory_takes_no_more_than_the_images_there_are(tiny_spec):
+    training = {"batch_size": 10**12, "warmup_epochs": 0}
+    teacher = {**tiny_spec["teacher"], "training": training}
+    result = check_study(read(tiny_spec, training=training, teacher=teacher), samples=1)
+    assert 0 <= result["teacher_seconds"] <= result["estimated_seconds"]
+
+
 def test_limit_relative_to_the_teachers_latency_is_measured(tiny_spec):
     spec = read(tiny_spec, budget={"latency_ms": "100x"})
     assert check_study(spec, samples=3)["budget"]["latency_ms"] > 0
 
 
+def test_torchvision_teacher_of_grey_images_is_measured_and_timed(tiny_spec):
+    teacher = {"model": "torchvision/mobilenet_v3_small", "epochs": 1}
+    data = {**tiny_spec["data"], "train_limit": 60}
+    spec = read(tiny_spec, data=data, teacher=teacher, budget={"latency_ms": "100x"})
+    result = check_study(spec, samples=1)
+    assert result["teacher"]["parameters"] > 700_000
+    assert result["budget"]["latency_ms"] == pytest.approx(100 * result["teacher"]["latency_ms"])
+
+
 @pytest.mark.parametrize(
-    ("fields", "error"),
+    ("fields", "path"),
     [
-        ({"strategy": {"name": "tpe", "options": {"n_startup": 1}}}, SpecError),
-        ({"teacher": {"model": "resnet8", "weights": "missing.safetensors"}}, TeacherError),
+        ({"teacher": {"model": "resnet8", "mean": [0.5, 0.5], "std": [1, 1]}}, "teacher.mean"),
+        ({"strategy": {"name": "tpe", "options": {"n_startup": 1}}}, "strategy.options"),
+        ({"teacher": {"model": "resnet8", "weights": "missing.safetensors"}}, "teacher.weights"),
     ],
 )
-def test_what_a_search_would_refuse_is_refused(tiny_spec, fields, error):
-    with pytest.raises(error):
+def test_what_a_search_would_refuse_is_refused(tiny_spec, fields, path):
+    with pytest.raises(SpecError, match=path):
         check_study(read(tiny_spec, **fields), samples=3)
 
 

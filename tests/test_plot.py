@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
@@ -137,8 +138,6 @@ def test_html_stands_alone(tmp_path: Path) -> None:
 
 def test_names_are_no_markup(tmp_path: Path) -> None:
     # A spec refuses such a name; a page must not depend on it.
-    from dataclasses import replace
-
     plot_front(replace(record(), name="<script>alert(1)</script>"), TRIALS, tmp_path / "front.html")
     assert "<script>" not in (tmp_path / "front.html").read_text(encoding="utf-8")
 
@@ -151,6 +150,38 @@ def test_other_objectives_are_drawn_too(tmp_path: Path, metrics: tuple[str, ...]
     text = svg_text(tmp_path / "front.svg")
     titles = {"accuracy": "validation accuracy", "loss": "validation loss", "macs": "multiply"}
     assert all(titles[metric] in text for metric in metrics[:2])
+
+
+def tick_labels(path: Path) -> list[str]:
+    text = path.read_text(encoding="utf-8")
+    return re.findall(
+        r"<!-- (.*?) -->", text[text.index('id="xtick_1"') : text.index('id="ytick_1"')]
+    )
+
+
+def test_latency_has_plain_numbers_and_counts_have_units(tmp_path: Path) -> None:
+    timed = tuple(
+        replace(each, cost=replace(each.cost, latency_ms=0.31 + 0.02 * n))
+        for n, each in enumerate(TRIALS)
+    )
+    plot_front(record("accuracy", "latency_ms"), timed, tmp_path / "latency.svg")
+    plot_front(record(), TRIALS, tmp_path / "parameters.svg")
+    assert {"0.31", "0.36"} <= set(tick_labels(tmp_path / "latency.svg"))
+    assert {"500", "1k"} <= set(tick_labels(tmp_path / "parameters.svg"))
+
+
+def test_trials_below_the_picture_are_counted(tmp_path: Path) -> None:
+    plot_front(record(), TRIALS[:2], tmp_path / "front.svg")
+    assert "below the picture" not in svg_text(tmp_path / "front.svg")
+    plot_front(record(), (*TRIALS, trial(6, 0.05), trial(7, 0.04)), tmp_path / "front.svg")
+    assert "2 trials below the picture" in svg_text(tmp_path / "front.svg")
+
+
+def test_teacher_far_beyond_the_students_does_not_press_them_into_a_corner(tmp_path: Path) -> None:
+    far = replace(record(), teacher={"accuracy": 0.98, "loss": 0.1, "parameters": 2_000_000})
+    plot_front(far, TRIALS, tmp_path / "front.svg")
+    assert "teacher, further right: 2M" in svg_text(tmp_path / "front.svg")
+    assert "1M" not in tick_labels(tmp_path / "front.svg")
 
 
 def test_study_that_is_still_searching_is_drawn(tmp_path: Path) -> None:

@@ -150,6 +150,12 @@ def test_study_that_has_not_begun_has_an_empty_summary() -> None:
     assert summary["seconds"] == 12.3
 
 
+def test_teacher_that_is_not_trained_yet_has_costs_and_no_accuracy() -> None:
+    summary = summarise(record(teacher={"parameters": 1000}), [])
+    assert summary["teacher"] == {"accuracy": None, "parameters": 1000}
+    assert summary["budget"] == {"parameters": 100, "weight_bytes": 64 * 1024}
+
+
 def test_final_rows_are_means_over_the_seeds_with_the_baseline_beside_them() -> None:
     trials = [
         trial(0, 0.8),

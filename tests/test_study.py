@@ -164,6 +164,7 @@ class World:
             fidelity=SuccessiveHalving(RUNGS, 3, OBJECTIVES),
             objectives=OBJECTIVES,
             budget=budget,
+            teacher_cost=Cost(10_000, 40_000, 500, 6000),
             spec=spec,
             evaluator=self.evaluator,
             make_executor=lambda: self.executor,

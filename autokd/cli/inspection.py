@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +17,7 @@ from autokd.cli.output import (
     duration,
     figure,
     find_study,
+    importing,
     plural,
     print_json,
     print_summary,
@@ -39,7 +41,7 @@ def _open(storage: str) -> Store:
 def _summary(store: Store, record: StudyRecord) -> dict[str, Any]:
     from autokd.report import summarise
 
-    return summarise(record, store.trials(record.id))
+    return {**summarise(record, store.trials(record.id)), "state": store.state_now(record)}
 
 
 def front(
@@ -74,7 +76,7 @@ def list_studies(storage: Storage = DEFAULT_STORAGE, as_json: Json = False) -> N
             {
                 "id": record.id,
                 "study": record.name,
-                "state": record.state.value,
+                "state": store.state_now(record),
                 "stop_reason": record.stop_reason.value if record.stop_reason else None,
                 "created": record.created.isoformat(timespec="seconds"),
                 "seconds": round(record.seconds, 1),
@@ -140,6 +142,8 @@ def delete_study(
     with _open(storage) as store:
         record = find_study(store, study)
         if not yes:
+            if not sys.stdin.isatty():
+                raise typer.BadParameter("pass --yes: there is no terminal to ask on")
             question = f"Delete {record.name} and its files in {record.folder}?"
             typer.confirm(question, abort=True, err=True)
         folder = store.delete_study(record.id)
@@ -264,7 +268,8 @@ def show_space(
     as_json: Json = False,
 ) -> None:
     """Show what varies in a search space, with its ranges and conditions."""
-    from autokd.assemble import describe_space
+    with importing():
+        from autokd.assemble import describe_space
 
     description = describe_space(space)
     if as_json:

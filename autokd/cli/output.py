@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import os
+import signal
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -59,6 +62,25 @@ def find_study(store: Store, name_or_number: str) -> StudyRecord:
         if not name_or_number.isdecimal():
             raise
         return store.study(int(name_or_number))
+
+
+@contextmanager
+def importing() -> Iterator[None]:
+    """Around imports that load torch: Ctrl-C ends the process there and then, with one line.
+
+    The libraries below swallow an exception in the middle of their set-up, or crash on it; and
+    nothing has begun yet that would have to be put away.
+    """
+
+    def end(number: int, frame: Any) -> None:
+        os.write(2, b"stopped; run the same command again to go on\n")
+        os._exit(130)
+
+    before = signal.signal(signal.SIGINT, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def stdout() -> Console:
@@ -152,9 +174,9 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def share_of(value: float, whole: float | None) -> str:
+def share_of(value: float | None, whole: float | None) -> str:
     """`value` as a share of the teacher's figure."""
-    return f"{100 * value / whole:.1f} %" if whole else "-"
+    return f"{100 * value / whole:.1f} %" if value is not None and whole else "-"
 
 
 def print_summary(summary: Mapping[str, Any]) -> None:
@@ -188,7 +210,7 @@ def print_summary(summary: Mapping[str, Any]) -> None:
         say("no student has finished yet")
     if summary["final"]:
         write()
-        _print_final(summary["final"], teacher)
+        _print_final(summary["final"], teacher, names)
 
 
 _HEADINGS = {
@@ -197,6 +219,8 @@ _HEADINGS = {
     "macs": "MACs",
     "latency_ms": "latency/ms",
 }
+
+_SHARES = {**_HEADINGS, "latency_ms": "latency"}
 
 
 def _columns(summary: Mapping[str, Any]) -> list[str]:
@@ -207,9 +231,12 @@ def _columns(summary: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys(always + asked))
 
 
-def _print_final(final: Sequence[Mapping[str, Any]], teacher: Mapping[str, Any]) -> None:
+def _print_final(
+    final: Sequence[Mapping[str, Any]], teacher: Mapping[str, Any], names: Sequence[str]
+) -> None:
+    costs = ["parameters", "peak_activation_bytes"] + ["latency_ms"] * ("latency_ms" in names)
     scores = (figure(name, teacher.get(name)) for name in ("accuracy", "test_accuracy"))
-    rows = [("teacher", *scores, *[""] * 4)]
+    rows = [("teacher", *scores, *[""] * (2 + len(costs)))]
     rows += [
         (
             str(row["trial"]),
@@ -217,8 +244,7 @@ def _print_final(final: Sequence[Mapping[str, Any]], teacher: Mapping[str, Any])
                 _with_sd(row, name)
                 for name in ("validation_accuracy", "test_accuracy", "baseline_test_accuracy")
             ),
-            share_of(row["parameters"], teacher.get("parameters")),
-            share_of(row["peak_activation_bytes"], teacher.get("peak_activation_bytes")),
+            *(share_of(row.get(name), teacher.get(name)) for name in costs),
             str(row["seeds"]),
         )
         for row in final
@@ -227,16 +253,23 @@ def _print_final(final: Sequence[Mapping[str, Any]], teacher: Mapping[str, Any])
         (
             f"family of {row['trial']}",
             *(_with_sd(row["family"], name) for name in ("validation_accuracy", "test_accuracy")),
-            *[""] * 3,
+            *[""] * (1 + len(costs)),
             plural(row["family"]["draws"], "draw"),
         )
         for row in final
         if "family" in row
     ]
     table(
-        ("trial", "validation", "test", "test without KD", "parameters", "peak memory", "seeds"),
+        (
+            "trial",
+            "validation",
+            "test",
+            "test without KD",
+            *(_SHARES.get(name, name) for name in costs),
+            "seeds",
+        ),
         rows,
-        title="Retrained in full (mean ± sd over seeds; sizes as a share of the teacher's)",
+        title="Retrained in full (mean ± sd over seeds; costs as a share of the teacher's)",
     )
 
 

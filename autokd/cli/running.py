@@ -20,10 +20,12 @@ from autokd.cli.output import (
     duration,
     figure,
     find_study,
+    importing,
     plural,
     print_json,
     print_summary,
     say,
+    stderr,
     table,
     write,
 )
@@ -56,10 +58,11 @@ def search(
     after Ctrl-C, or with larger limits. Ctrl-C once stops after the
     running epochs; twice, at once. Nothing is lost.
     """
-    from autokd.assemble import assemble_study
-    from autokd.cli.progress import progress_display
-    from autokd.report import summarise
-    from autokd.spec import read_study
+    with importing():
+        from autokd.assemble import assemble_study
+        from autokd.cli.progress import progress_display
+        from autokd.report import summarise
+        from autokd.spec import read_study
 
     spec = _with_overrides(read_study(spec_file), trials, seconds, workers)
     with progress_display(spec, quiet=quiet) as observe:
@@ -80,9 +83,12 @@ def _say_what_next(summary: Mapping[str, Any], storage: str, *, found_nothing_to
     name, state = summary["study"], summary["state"]
     where = "" if storage == DEFAULT_STORAGE else f" --storage {shlex.quote(storage)}"
     say("")
-    if summary["stop_reason"] == "failures":
-        failed = summary["trials"]["failed"]
-        say(f"{plural(failed, 'trial')} failed, more than limits.failures bears")
+    if _has_failed(summary):
+        failed = plural(summary["trials"]["failed"], "trial")
+        too_many = summary["stop_reason"] == "failures"
+        say(
+            f"{failed} failed, {'more than limits.failures bears' if too_many else 'none finished'}"
+        )
         say(f"why: autokd study show {name}{where}, then autokd trial logs {name} N{where}")
     elif state == "stopped":
         say("stopped; run the same command again to go on")
@@ -132,8 +138,16 @@ _INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 def _exit_as_ended(summary: Mapping[str, Any]) -> None:
     if summary["stop_reason"] == "user":
         raise typer.Exit(130)
-    if summary["stop_reason"] == "failures":
+    if _has_failed(summary):
         raise typer.Exit(8)
+
+
+def _has_failed(summary: Mapping[str, Any]) -> bool:
+    """Whether the search bore too many failures, or ended with nothing but failures."""
+    trials = summary["trials"]
+    if summary["state"] != "completed":
+        return bool(summary["stop_reason"] == "failures")
+    return bool(trials["failed"]) and not (trials["complete"] or trials["pruned"])
 
 
 def check(
@@ -142,10 +156,18 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Say what a study file means, without training: sizes, budgets, feasible share, time."""
-    from autokd.checking import check_study
-    from autokd.spec import read_study
+    with importing():
+        from autokd.checking import check_study
+        from autokd.spec import read_study
 
-    result = check_study(read_study(spec_file), samples=samples)
+    with stderr().status("sampling the search space") as status:
+        result = check_study(
+            read_study(spec_file),
+            samples=samples,
+            report=lambda done: status.update(f"sampling the search space: {done} of {samples}"),
+        )
+    if result["samples"] < samples:
+        say(f"sampled {result['samples']} of {samples} architectures, since each takes long")
     if as_json:
         print_json(result)
     else:
@@ -198,8 +220,9 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write a student as files, and verify that they compute what it computes."""
-    from autokd.exporting import export_student
-    from autokd.store import Store
+    with importing():
+        from autokd.exporting import export_student
+        from autokd.store import Store
 
     if best == (trial is not None):
         raise typer.BadParameter("expected either --best or --trial N")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from autokd.data.checks import check_test
 from autokd.data.data import Data, DataOptions, Source, build_data
 from autokd.data.readers import ArrayReader
 from autokd.errors import DataError
@@ -60,14 +61,16 @@ def from_arrays(
     """
     test = _source(name, np.asarray(x_test), np.asarray(y_test), "test")
     train = _source(name, np.asarray(x_train), np.asarray(y_train), "train")
-    return build_data(name, train, partial(_given, test), AugmentationSpec(), **options)
+    data = build_data(name, train, partial(_given, test), AugmentationSpec(), **options)
+    check_test(name, data.task, test.reader.shape, test.labels)
+    return data
 
 
 def npz(path: Path | str, **options: Unpack[DataOptions]) -> Data:
     """Images of a NumPy archive with `x_train, y_train, x_test, y_test`, as for `from_arrays`.
 
-    Of the test arrays only types and shapes are looked at before `Data.test` is called. Pickled
-    objects in the archive are refused.
+    Test images are not read before `Data.test` is called; their labels, types and shapes are
+    checked at once. Pickled objects in the archive are refused.
 
     Args:
         path: file written by `numpy.savez` or `numpy.savez_compressed`.
@@ -80,7 +83,10 @@ def npz(path: Path | str, **options: Unpack[DataOptions]) -> Data:
     path = Path(path)
     _check_headers(path)
     train = _read(path, "train")
-    return build_data(path.stem, train, partial(_read, path, "test"), AugmentationSpec(), **options)
+    data = build_data(path.stem, train, partial(_read, path, "test"), AugmentationSpec(), **options)
+    (labels,) = _arrays(path, "y_test")
+    check_test(str(path), data.task, data.task.input_shape, labels)
+    return data
 
 
 def _given(source: Source) -> Source:
@@ -169,12 +175,16 @@ def _header(archive: zipfile.ZipFile, key: str) -> tuple[tuple[int, ...], np.dty
 
 
 def _read(path: Path, split: str) -> Source:
+    images, labels = _arrays(path, f"x_{split}", f"y_{split}")
+    return _source(str(path), images, labels, split)
+
+
+def _arrays(path: Path, *keys: str) -> list[np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as archive:
-            images, labels = archive[f"x_{split}"], archive[f"y_{split}"]
+            return [archive[key] for key in keys]
     except _CORRUPT as error:
         raise _corrupt(path, error) from error
-    return _source(str(path), images, labels, split)
 
 
 def _corrupt(path: Path, error: Exception) -> DataError:

@@ -39,25 +39,39 @@ def count_classes(name: str, labels: np.ndarray) -> int:
 def check_options(
     name: str,
     task: Task,
+    images: int,
     validation: float,
     train_limit: int | None,
     augmentation: AugmentationSpec,
 ) -> None:
-    """Raises DataError if an option does not fit the images."""
+    """Raises DataError if an option does not fit the training images, so many of this task."""
     if not 0 < validation < 1:
-        raise DataError(f"{name}: expected validation between 0 and 1, got {validation}")
+        raise DataError(
+            f"{name}: expected validation between 0 and 1, got {validation}",
+            field="data.validation",
+        )
     if train_limit is not None and train_limit < 2 * task.classes:
         raise DataError(
             f"{name}: expected train_limit of at least 2 images of each of the {task.classes} "
             f"classes, got {train_limit}",
             hint=f"set train_limit to {2 * task.classes} or more",
+            field="data.train_limit",
+        )
+    images = min(images, train_limit or images)
+    if (1 - validation) * images < task.classes:
+        raise DataError(
+            f"{name}: expected validation to leave an image of each of the {task.classes} classes "
+            f"to learn from, got {validation} of {images} images",
+            hint="lower validation; 0.2 is customary",
+            field="data.validation",
         )
     side = min(task.input_shape[1:])
     for field, pixels in (("pad", augmentation.pad), ("cutout", augmentation.cutout)):
         if pixels >= side:
             raise DataError(
                 f"{name}: expected augmentation.{field} below the side of the images, {side} "
-                f"pixels, got {pixels}"
+                f"pixels, got {pixels}",
+                field=f"data.augmentation.{field}",
             )
 
 

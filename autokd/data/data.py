@@ -154,7 +154,7 @@ def build_data(
     """
     augmentation = customary if augmentation is None else augmentation
     task = Task(train.reader.shape, count_classes(name, train.labels))
-    check_options(name, task, validation, train_limit, augmentation)
+    check_options(name, task, len(train.labels), validation, train_limit, augmentation)
     used = np.arange(len(train.labels))
     if train_limit is not None:
         used = balanced_subset(train.labels, train_limit, rng_for(seed, 0, "train_limit"))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from autokd.data.checks import check_test
 from autokd.data.data import Data, DataOptions, Source, build_data
 from autokd.data.readers import FileReader
 from autokd.errors import DataError
@@ -36,8 +37,9 @@ def image_folder(root: Path | str, image_size: int, **options: Unpack[DataOption
         **options: see `DataOptions`; no augmentation is customary.
 
     Raises:
-        DataError: a folder is missing or without images, `test` has a class that `train` lacks, or
-            an image cannot be read; test images are not opened before `Data.test` is called.
+        DataError: a folder is missing, a split is without images, `test` has a class that `train`
+            lacks, or an image cannot be read; those of `test` are not opened before `Data.test`
+            is called.
     """
     root = Path(root)
     if image_size < 1:
@@ -49,9 +51,13 @@ def image_folder(root: Path | str, image_size: int, **options: Unpack[DataOption
             f"{root / 'test'}: expected classes that {root / 'train'} has, got also {strange}",
             hint="name the class folders alike in train and test",
         )
+    name = root.resolve().name
     read_test = partial(_read, root, "test", image_size, classes)
     train = _read(root, "train", image_size, classes)
-    return build_data(root.resolve().name, train, read_test, AugmentationSpec(), **options)
+    data = build_data(name, train, read_test, AugmentationSpec(), **options)
+    test = read_test()
+    check_test(str(root), data.task, test.reader.shape, test.labels)
+    return data
 
 
 def _classes(root: Path, split: str) -> tuple[str, ...]:

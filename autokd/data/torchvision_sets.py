@@ -157,6 +157,7 @@ def torchvision_set(
         raise DataError(
             f"{name}: expected image_size, because its images differ in size",
             hint="set image_size to the side in pixels that images are scaled to, 64 for example",
+            field="data.image_size",
         )
     if entry.is_idx and has_idx_files(root):
         check_idx_files(root)

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 from autokd.errors import AutokdError
+from autokd.files import write_atomically
 from autokd.space import Architecture
-from autokd.teacher.files import write_atomically
 
 
 class CheckpointError(AutokdError):

@@ -12,7 +12,7 @@ from torch import nn
 from autokd.budget import Cost
 from autokd.cost import measure_cost, measure_latency
 from autokd.evaluation.metrics import evaluate
-from autokd.layers import Normalised
+from autokd.layers import bare
 
 if TYPE_CHECKING:
     from autokd.data import Data
@@ -101,6 +101,6 @@ class StudyEvaluator:
 
 def network_cost(network: nn.Module, data: Data, device: torch.device) -> Cost:
     """Cost and latency of a whole network, without its normalisation."""
-    bare = network.network if isinstance(network, Normalised) else network
-    latency = measure_latency(bare, data.task, device)
-    return replace(measure_cost(bare, data.task), latency_ms=latency.median_ms)
+    inner, task = bare(network, data.task)
+    latency = measure_latency(inner, task, device)
+    return replace(measure_cost(inner, task), latency_ms=latency.median_ms)

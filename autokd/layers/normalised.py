@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
+
+from autokd.task import Task
 
 
 class Normalised(nn.Module):
@@ -39,3 +42,15 @@ class Normalised(nn.Module):
         # Broadcasting against (channels, 1, 1) repeats a single grey channel.
         logits: Tensor = self.network((images - self.mean) / self.std)
         return logits
+
+
+def bare(network: nn.Module, task: Task) -> tuple[nn.Module, Task]:
+    """The network behind its normalisation, if it has one, and the task as that network sees it.
+
+    The images of that task have as many channels as the network takes: grey ones are repeated.
+    """
+    if not isinstance(network, Normalised):
+        return network, task
+    channels, height, width = task.input_shape
+    channels = max(channels, network.mean.numel())
+    return network.network, replace(task, input_shape=(channels, height, width))

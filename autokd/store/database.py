@@ -96,9 +96,12 @@ def connect(url: URL, *, migrates: bool = False) -> Engine:
     """
     if url.get_backend_name() != "sqlite":
         return create_engine(url, json_serializer=to_json, json_deserializer=from_json)
-    if "timeout" not in url.query:
-        url = url.update_query_dict({"timeout": str(_BUSY_SECONDS)})
-    engine = create_engine(url, json_serializer=to_json, json_deserializer=from_json)
+    engine = create_engine(
+        url,
+        json_serializer=to_json,
+        json_deserializer=from_json,
+        connect_args={} if "timeout" in url.query else {"timeout": _BUSY_SECONDS},
+    )
 
     @event.listens_for(engine, "connect")
     def _configure(connection: sqlite3.Connection, _record: object) -> None:

@@ -8,7 +8,7 @@ from typing import Self
 
 from sqlalchemy.engine import URL
 
-from autokd.errors import ConflictError, NotFoundError
+from autokd.errors import AutokdError, ConflictError, NotFoundError
 from autokd.store import schema
 from autokd.store.attempts import Attempts
 from autokd.store.database import parse_url, sqlite_path, translated
@@ -84,5 +84,13 @@ def _require_file(url: URL, path: Path | None, *, create: bool) -> None:
             f"there is no database {path}",
             hint="start a search, which makes one, or name another database",
         )
-    with translated(url):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with translated(url):
+            path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if isinstance(error, AutokdError):
+            raise
+        raise ConflictError(
+            f"the database {path} can not be made: {error.filename}: {error.strerror}",
+            hint="name another database, in a folder that is there or can be made",
+        ) from error

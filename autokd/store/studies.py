@@ -79,6 +79,12 @@ class Studies(Database):
         with self._read() as session:
             return [self._study(row) for row in session.scalars(select(StudyRow).order_by("id"))]
 
+    def state_now(self, record: StudyRecord) -> str:
+        """The recorded state; `interrupted` if that is running and no process runs the study."""
+        if record.state is not StudyState.RUNNING or _may_be_held(record.folder):
+            return record.state.value
+        return "interrupted"
+
     def update_study(
         self,
         study_id: int,
@@ -159,6 +165,19 @@ class Studies(Database):
             teacher=row.teacher,
             folder=self.files / "studies" / str(row.id),
         )
+
+
+def _may_be_held(folder: Path) -> bool:
+    """Whether a process holds the lock of a study's folder, as far as can be seen from here."""
+    from filelock import FileLock, Timeout
+
+    if not folder.exists():  # on another machine, perhaps
+        return True
+    try:
+        with FileLock(folder / "coordinator.lock", blocking=False, thread_local=False):
+            return False
+    except (Timeout, OSError):
+        return True
 
 
 @contextmanager

@@ -91,7 +91,7 @@ class OptunaSearch:
     ) -> None:
         self._problem = problem
         self._domain = problem.domain
-        self._class = _sampler_class(sampler) if isinstance(sampler, str) else sampler
+        self._class = sampler_class(sampler) if isinstance(sampler, str) else sampler
         if issubclass(self._class, CmaEsSampler):
             mistake = f"{self._class.__name__} keeps its state as a pickle, and none is ever loaded"
             raise SpecError("the study", [Mistake("strategy.sampler", mistake, "use `cmaes`")])
@@ -258,8 +258,8 @@ class _Told(FrozenTrial):
         return copy.copy(self)
 
 
-def _sampler_class(name: str) -> type[BaseSampler]:
-    """The class in `optuna.samplers` of that name or short name."""
+def sampler_class(name: str) -> type[BaseSampler]:
+    """The class in `optuna.samplers` of that name or short name. Raises UnknownNameError."""
     known = {
         class_name: getattr(optuna.samplers, class_name)
         for class_name in optuna.samplers.__all__
@@ -269,8 +269,8 @@ def _sampler_class(name: str) -> type[BaseSampler]:
     if class_name not in known or inspect.isabstract(known[class_name]):
         usable = [n for n, sampler in known.items() if not inspect.isabstract(sampler)]
         raise UnknownNameError("Optuna sampler", name, [*_ALIASES, *usable])
-    sampler_class: type[BaseSampler] = known[class_name]
-    return sampler_class
+    found: type[BaseSampler] = known[class_name]
+    return found
 
 
 def _wrong_options(message: str) -> SpecError:

@@ -6,8 +6,13 @@ from autokd.teacher.catalogue import build_teacher_network, input_channels, norm
 from autokd.teacher.outputs import TeacherOutputs, outputs_key
 from autokd.teacher.resnet import ResNet
 from autokd.teacher.teacher import Teacher
-from autokd.teacher.trained import loaded_teacher, teacher_key, trained_teacher
-from autokd.teacher.weights import load_weights, save_weights
+from autokd.teacher.trained import (
+    loaded_teacher,
+    normalised_teacher,
+    teacher_key,
+    trained_teacher,
+)
+from autokd.teacher.weights import load_weights, read_weights, save_weights
 from autokd.teacher.wide_resnet import WideResNet
 
 __all__ = [
@@ -20,7 +25,9 @@ __all__ = [
     "load_weights",
     "loaded_teacher",
     "normalisation",
+    "normalised_teacher",
     "outputs_key",
+    "read_weights",
     "save_weights",
     "teacher_key",
     "trained_teacher",

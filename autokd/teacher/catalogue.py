@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from autokd.errors import UnknownNameError
+from autokd.errors import Mistake, SpecError, UnknownNameError
 from autokd.task import Task
 from autokd.teacher.resnet import RESNETS, ResNet
 from autokd.teacher.wide_resnet import WideResNet
@@ -58,9 +58,16 @@ def normalisation(
         model: name of the teacher's network.
         task: says how many channels an image has.
         mean: per channel, of pixels in [0, 1].
-        std: per channel, positive.
+        std: per channel, positive; as many numbers.
+
+    Raises:
+        SpecError: there is neither one number nor one for each channel.
     """
     channels = input_channels(model, task)
+    if len(mean) not in (1, channels):
+        expected = "1 number" if channels == 1 else f"{channels} numbers"
+        message = f"expected {expected}, one per channel; got {len(mean)}"
+        raise SpecError("the study", [Mistake("teacher.mean", message)])
 
     def fit(values: Sequence[float]) -> tuple[float, ...]:
         return tuple(values) * channels if len(values) == 1 else tuple(values)

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from autokd.errors import StorageFullError, TeacherError
+from autokd.files import write_atomically
 from autokd.spec import AugmentationSpec
-from autokd.teacher.files import write_atomically
 from autokd.teacher.teacher import Teacher
 
 if TYPE_CHECKING:

@@ -18,10 +18,10 @@ from torch import nn
 from autokd.data import Augmentation
 from autokd.distillation import OfflineDistillation
 from autokd.errors import TeacherError
+from autokd.files import write_atomically
 from autokd.layers import Normalised
 from autokd.seeding import seed_for
 from autokd.teacher.catalogue import normalisation
-from autokd.teacher.files import write_atomically
 from autokd.teacher.teacher import Teacher
 from autokd.teacher.weights import load_weights, save_weights
 from autokd.training import Training, seeded_torch
@@ -63,7 +63,7 @@ def loaded_teacher(
     """
     if spec.weights is None:
         raise TeacherError("expected teacher.weights to name a safetensors file, got nothing")
-    network = _normalised(build(), spec, data)
+    network = normalised_teacher(build(), spec, data)
     load_weights(network.network, spec.weights)
     return Teacher(network.to(device), features)
 
@@ -104,7 +104,7 @@ def trained_teacher(
     weights = folder / f"{_key(identity)}.safetensors"
     device = torch.device(device)
     with seeded_torch(seed_for(seed, 0, "teacher/init"), torch.device("cpu")):
-        network = _normalised(build(), spec, data)
+        network = normalised_teacher(build(), spec, data)
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(weights.with_suffix(".lock")):
         cached = _restore(network.network, weights)
@@ -143,7 +143,12 @@ def _key(identity: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def _normalised(network: nn.Module, spec: TeacherSpec, data: Data) -> Normalised:
+def normalised_teacher(network: nn.Module, spec: TeacherSpec, data: Data) -> Normalised:
+    """The network behind the normalisation that the spec gives, or else the data.
+
+    Raises:
+        SpecError: the spec gives neither one number nor one for each channel.
+    """
     mean, std = spec.mean or data.mean, spec.std or data.std
     return Normalised(network, *normalisation(spec.model, data.task, mean, std))
 

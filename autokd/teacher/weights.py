@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from autokd.errors import TeacherError
-from autokd.teacher.files import write_atomically
+from autokd.files import write_atomically
 
 _SHOWN = 5
 """Mismatches that an error message lists."""
@@ -43,8 +43,17 @@ def load_weights(network: nn.Module, path: Path) -> None:
     Raises:
         TeacherError: the file is missing or damaged, or does not fit the network.
     """
+    network.load_state_dict(read_weights(path, network), strict=False)
+
+
+def read_weights(path: Path, network: nn.Module | None = None) -> dict[str, Tensor]:
+    """The weights in a safetensors file, by name; those of `network`, which may be on `meta`.
+
+    Raises:
+        TeacherError: the file is missing or damaged, or does not fit the network if there is one.
+    """
     state = _read(path)
-    mismatches = _mismatches(network.state_dict(), state)
+    mismatches = _mismatches(network.state_dict(), state) if network is not None else []
     if mismatches:
         more = len(mismatches) - _SHOWN
         lines = [f"  {line}" for line in mismatches[:_SHOWN]]
@@ -60,7 +69,7 @@ def load_weights(network: nn.Module, path: Path) -> None:
             f"the weights in {path} hold NaN or infinity, first in {wrong[0]!r}",
             hint="the training that made them diverged; use another file",
         )
-    network.load_state_dict(state, strict=False)
+    return state
 
 
 def fingerprint(state: Mapping[str, Tensor]) -> str:

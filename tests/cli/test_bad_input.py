@@ -269,6 +269,15 @@ def test_diverging_students_are_data_and_too_many_end_the_search(run, write):
     assert "nan" in run("trial", "logs", "tiny", 0).out
 
 
+def test_search_in_which_every_trial_fails_has_failed(run, write):
+    study = write(**{"training.learning_rate": 1e9, "limits": {"trials": 2}})
+    for _ in range(2):  # the second finds nothing to do
+        ended = run("search", study)
+        assert ended.code == 8
+        assert "2 trials failed, none finished" in ended.err
+        assert "why: autokd study show tiny, then autokd trial logs" in ended.err
+
+
 # The record
 
 
@@ -303,7 +312,7 @@ def test_database_of_another_program_is_left_alone(run, write, tmp_path):
 
 def test_storage_in_a_place_that_cannot_be_a_folder_is_refused(run, write, tmp_path):
     (tmp_path / "file").write_text("")
-    assert_refused(run("search", write(), "--storage", "file/autokd.db"), 8, "file")
+    assert_refused(run("search", write(), "--storage", "file/autokd.db"), 4, "file/autokd.db")
 
 
 def test_storage_of_an_unknown_kind_is_refused(run, write):

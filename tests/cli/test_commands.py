@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -221,12 +222,33 @@ def test_a_study_is_deleted_with_its_files(run, own_copy):
 
 
 def test_deletion_is_asked_for(run, own_copy, monkeypatch):
-    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr("sys.stdin", Terminal("n\n"))
     ended = run("study", "delete", "tiny")
     assert ended.code == 1
     assert ended.out.strip() == ""
     assert "Delete tiny and its files" in ended.err
     assert len(run("study", "list", "--json").json) == 1
+
+
+def test_deletion_without_a_terminal_to_ask_on_wants_a_flag(run, own_copy, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
+    ended = run("study", "delete", "tiny")
+    assert (ended.code, ended.out) == (2, "")
+    assert "pass --yes" in ended.err
+    assert len(run("study", "list", "--json").json) == 1
+
+
+def test_a_study_whose_process_is_gone_is_interrupted(run, own_copy):
+    with sqlite3.connect(own_copy / "autokd.db") as connection:
+        connection.execute("UPDATE study SET state = 'running'")
+    connection.close()
+    assert run("study", "list", "--json").json[0]["state"] == "interrupted"
+    assert run("study", "show", "tiny", "--json").json["state"] == "interrupted"
+    assert "tiny: interrupted" in run("front", "tiny").out
 
 
 def test_a_trial_is_shown_with_its_rungs_and_attempts(run, searched):

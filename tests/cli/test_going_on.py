@@ -182,6 +182,39 @@ def test_search_that_is_interrupted_and_killed_loses_nothing_and_leaves_nothing(
     assert_whole(run, folder, searched)
 
 
+INTERRUPTED_IMPORT = """
+import contextlib, signal, sys
+from autokd.cli import main
+
+class Swallowing:
+    def find_spec(self, name, *_):
+        if name == "torch._C":
+            with contextlib.suppress(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+
+sys.meta_path.insert(0, Swallowing())
+sys.argv = ["autokd", *sys.argv[1:]]
+main()
+"""
+"""Ctrl-C while torch is imported, which swallows it as NumPy's and pybind11's set-up do."""
+
+
+@pytest.mark.parametrize(
+    "command", [("search", "no.yaml"), ("check", "no.yaml"), ("spaces", "show", "no")]
+)
+def test_interrupt_while_torch_is_imported_ends_at_once_with_one_line(command, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_IMPORT, *command],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+    )
+    assert done.returncode == 130
+    assert done.stderr == "stopped; run the same command again to go on\n"
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_interrupted_training_of_the_teacher_goes_on(run, interrupt, tmp_path, tiny_spec):
     teacher = {**tiny_spec["teacher"], "epochs": 5}
     spec = {**tiny_spec, "teacher": teacher, "limits": {"trials": 1}, "final": None}
@@ -190,6 +223,10 @@ def test_interrupted_training_of_the_teacher_goes_on(run, interrupt, tmp_path, t
     stopped = run("search", "tiny.json", "--json")
     assert stopped.code == 130
     assert stopped.json["stop_reason"] == "user"
+    assert stopped.json["teacher"]["accuracy"] is None
+    costs = {"parameters", "weight_bytes", "peak_activation_bytes", "macs"}
+    assert all(stopped.json["teacher"][name] > 0 for name in costs)
+    assert stopped.json["budget"].keys() == {"parameters", "peak_activation_bytes"}
     assert "teacher: epoch 1 of 5" in stopped.err
     assert "teacher: epoch 2 of 5" not in stopped.err
     # And at once, while it goes on.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from autokd.cli.output import duration, figure, plural, scaled, share_of, table
+from autokd.cli.output import duration, figure, plural, print_summary, scaled, share_of, table
 
 
 @pytest.mark.parametrize(
@@ -66,3 +66,36 @@ def test_numbers_stand_to_the_right_and_words_to_the_left(capsys):
 def test_brackets_in_cells_are_no_markup(capsys):
     table(("name",), [("[bold]x[/]",)])
     assert "[bold]x[/]" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_retrained_students_show_their_latency_if_the_study_asks_for_it(capsys, asked):
+    teacher = {"accuracy": 0.9, "parameters": 100, "peak_activation_bytes": 10, "latency_ms": 2.0}
+    row = {
+        "trial": 3,
+        "seeds": 1,
+        "validation_accuracy": 0.8,
+        "test_accuracy": 0.8,
+        "baseline_test_accuracy": 0.7,
+        "parameters": 10,
+        "peak_activation_bytes": 5,
+        **({"latency_ms": 0.5} if asked else {}),
+    }
+    print_summary(
+        {
+            "study": "made-up",
+            "state": "completed",
+            "stop_reason": None,
+            "trials": dict.fromkeys(("total", "complete", "pruned", "infeasible", "failed"), 1),
+            "seconds": 1.0,
+            "teacher": teacher,
+            "budget": {"latency_ms": 1.0} if asked else {},
+            "objectives": [{"metric": "accuracy", "direction": "maximize"}],
+            "front": [],
+            "final": [row],
+        }
+    )
+    heading, _, shown = capsys.readouterr().out.splitlines()[-3:]
+    assert ("latency" in heading) == asked
+    assert ("25.0 %" in shown) == asked
+    assert "50.0 %" in shown

@@ -191,6 +191,7 @@ def test_an_augmentation_asked_for_takes_the_place_of_the_customary_one(make_arr
         ({"validation": 0.0}, "validation between 0 and 1, got 0.0"),
         ({"validation": 1.0}, "validation between 0 and 1, got 1.0"),
         ({"validation": math.nan}, "validation between 0 and 1, got nan"),
+        ({"validation": 0.91}, "leave an image of each of the 3 classes .*, got 0.91 of 30 images"),
         ({"train_limit": 5}, "train_limit of at least 2 images of each of the 3 classes, got 5"),
         ({"augmentation": AugmentationSpec(pad=5)}, "augmentation.pad below .* 5 pixels, got 5"),
         ({"augmentation": AugmentationSpec(cutout=9)}, "augmentation.cutout below .*, got 9"),

@@ -185,6 +185,13 @@ class TestBadFolders:
         with pytest.raises(DataError, match=r"got also \['cow'\]"):
             image_folder(root, 8)
 
+    def test_no_test_images_at_all_are_found_before_the_search(self, make_folder: Make) -> None:
+        root = make_folder()
+        for image in (root / "test").rglob("*.png"):
+            image.unlink()
+        with pytest.raises(DataError, match="expected test images, got none"):
+            image_folder(root, 8)
+
     def test_a_class_may_lack_test_images(self, make_folder: Make) -> None:
         root = make_folder()
         shutil.rmtree(root / "test" / "ant")

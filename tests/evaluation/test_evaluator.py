@@ -12,6 +12,7 @@ from torch import nn
 from autokd.cost import measure_cost
 from autokd.data import Data, TensorImages
 from autokd.evaluation import StudyEvaluator, evaluate
+from autokd.evaluation.evaluator import network_cost
 from autokd.layers import Normalised
 from autokd.space import Architecture, Domain
 from autokd.spec import AugmentationSpec
@@ -110,6 +111,12 @@ def test_the_teacher_is_made_reported_costed_and_scored() -> None:
     tested = evaluator.test_teacher()
     expected = evaluate(network, data.test(), TASK.classes)
     assert tested == {f"test_{name}": value for name, value in expected.items()}
+
+
+def test_a_teacher_that_repeats_grey_images_is_costed_with_the_channels_it_takes() -> None:
+    colour = nn.Sequential(nn.Conv2d(3, 1, 1), nn.Flatten(), nn.Linear(16, TASK.classes))
+    network = Normalised(colour, [0.5] * 3, [1.0] * 3)
+    assert network_cost(network, make_data(), CPU).macs == 16 * 3 + 16 * TASK.classes
 
 
 def test_a_teacher_must_be_prepared_before_it_is_tested() -> None:

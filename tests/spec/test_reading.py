@@ -192,6 +192,21 @@ def test_all_mistakes_are_reported_at_once_with_their_paths(mistakes: Mistakes) 
             {"losses": [{"name": "kd", "weight": "much"}]},
             "distillation.losses.0.weight: expected a number; got 'much'",
         ),
+        (
+            "strategy",
+            {"name": "regularized_evolution", "population": 4},
+            "strategy: expected a sample of at most the population (4); got 5",
+        ),
+        (
+            "distillation",
+            {"losses": [{"name": "kd", "weight": 0}], "task_weight": 0},
+            "distillation: expected a weight above 0, of a loss or as task_weight",
+        ),
+        (
+            "distillation",
+            {"losses": [{"name": "kd", "weight": {"low": 0, "high": 1}}], "task_weight": 0},
+            "distillation: expected a weight above 0, of a loss or as task_weight",
+        ),
     ],
 )
 def test_a_mistake_says_what_was_expected_and_what_was_got(

@@ -194,6 +194,16 @@ class TestRefusals:
             with pytest.raises(ConflictError, match="can only be read"):
                 store.create_study("a", {})
 
+    def test_an_error_names_the_database_as_it_was_given(self, tmp_path: Path) -> None:
+        with pytest.raises(ConflictError) as error:
+            Store.open(tmp_path)
+        assert f"sqlite:///{tmp_path} can not be opened" in error.value.message
+
+    def test_a_folder_that_can_not_be_made_is_named(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("")
+        with pytest.raises(ConflictError, match=r"file/autokd\.db can not be made: .*/file: "):
+            Store.open(tmp_path / "file" / "autokd.db")
+
     def test_a_server_that_does_not_answer_is_named(self, tmp_path: Path) -> None:
         pytest.importorskip("psycopg")
         url = "postgresql+psycopg://user:secret@127.0.0.1:1/name"

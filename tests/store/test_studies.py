@@ -146,6 +146,18 @@ class TestCoordinate:
             store.delete_study(study.id)
         assert store.delete_study(study.id) == study.folder
 
+    def test_a_study_that_runs_and_has_no_process_is_interrupted(
+        self, store: Store, study: StudyRecord
+    ) -> None:
+        assert store.state_now(study) == "created"
+        with store.coordinate(study.id):
+            running = store.update_study(study.id, state=StudyState.RUNNING)
+            assert store.state_now(running) == "running"
+        assert store.state_now(running) == "interrupted"
+        assert store.study(study.id).state is StudyState.RUNNING
+        with store.coordinate(study.id):  # to look takes nothing
+            assert store.state_now(running) == "running"
+
     def test_the_lock_ends_with_its_process_however_that_dies(
         self, store: Store, study: StudyRecord, url: str
     ) -> None:

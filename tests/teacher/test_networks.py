@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from autokd.errors import TeacherError, UnknownNameError
+from autokd.errors import SpecError, TeacherError, UnknownNameError
 from autokd.task import Task
 from autokd.teacher import build_teacher_network, input_channels, normalisation
 from autokd.teacher.resnet import ResNet
@@ -136,6 +136,15 @@ def test_grey_images_are_repeated_for_torchvision() -> None:
         (0.2, 0.2, 0.2),
     )
     assert normalisation("resnet20", DIGITS, (0.3,), (0.2,)) == ((0.3,), (0.2,))
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [("resnet20", "1 number, one per channel; got 2"), ("torchvision/resnet18", "3 numbers, one")],
+)
+def test_a_normalisation_of_other_channels_is_refused(model: str, expected: str) -> None:
+    with pytest.raises(SpecError, match=rf"teacher\.mean: expected {expected}"):
+        normalisation(model, DIGITS, (0.5, 0.5), (1.0, 1.0))
 
 
 def test_vision_transformer_is_built_for_the_size_of_the_images() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 from pathlib import Path
 
@@ -11,9 +10,8 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from autokd.errors import StorageFullError, TeacherError
+from autokd.errors import TeacherError
 from autokd.teacher import load_weights, save_weights
-from autokd.teacher.files import write_atomically
 from autokd.teacher.weights import fingerprint
 
 torch.set_num_threads(1)
@@ -112,18 +110,3 @@ def test_fingerprint_depends_on_values_names_types_and_shapes_but_not_on_order()
         {"c": state["a"], "b": state["b"]},
     ]
     assert len({fingerprint(other) for other in [state, *others]}) == 5
-
-
-def test_full_disk_leaves_the_old_file_and_nothing_beside_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(_descriptor: int) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    path = tmp_path / "file"
-    write_atomically(path, [b"old"])
-    monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(StorageFullError, match=r"no space left(.|\n)*free some"):
-        write_atomically(path, [b"new"])
-    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
-    assert path.read_bytes() == b"old"

@@ -117,7 +117,9 @@ class DistillationSpec(Spec):
 
     losses: tuple[LossSpec, ...] = Field(min_length=1, description="Losses against the teacher.")
     task_weight: float | None = Field(
-        None, ge=0, description="Weight of the labels' cross-entropy; left out: 1 - sum of weights."
+        None,
+        ge=0,
+        description="Weight of the labels' cross-entropy; left out: what the weights leave of 1.",
     )
     teach_once: TeachOnceSpec = Field(TeachOnceSpec(), description="The teacher's cached outputs.")
 
@@ -126,3 +128,11 @@ class DistillationSpec(Spec):
     def _are_told_apart(cls, losses: tuple[LossSpec, ...]) -> tuple[LossSpec, ...]:
         refuse_repeats("loss", [loss.name for loss in losses])
         return losses
+
+    @model_validator(mode="after")
+    def _teaches_something(self) -> DistillationSpec:
+        if self.task_weight == 0 and not any(_lowest(loss.weight) for loss in self.losses):
+            raise ValueError(
+                "expected a weight above 0, of a loss or as task_weight; got 0 or ranges from 0"
+            )
+        return self

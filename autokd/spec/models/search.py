@@ -115,6 +115,15 @@ class EvolutionSpec(Spec):
     population: int = Field(20, ge=1, description="So many of the youngest trials are alive.")
     sample: int = Field(5, ge=1, description="Of which so many compete to be the parent.")
 
+    @model_validator(mode="after")
+    def _samples_the_living(self) -> EvolutionSpec:
+        if self.sample > self.population:
+            raise ValueError(
+                f"expected a sample of at most the population ({self.population}); "
+                f"got {self.sample}"
+            )
+        return self
+
 
 class CmaEsSpec(Spec):
     """Covariance matrix adaptation, on numbers and on categories as numbers; one objective."""
