@@ -12,7 +12,6 @@ import pytest
 import torch
 from torch import nn
 
-from autokd import assemble
 from autokd.assemble import (
     Given,
     Parts,
@@ -23,6 +22,7 @@ from autokd.assemble import (
     load_space,
     make_runner,
     make_scheme,
+    threads_of_worker,
     worker_count,
 )
 from autokd.errors import ConflictError, SpecError, UnknownNameError
@@ -68,7 +68,7 @@ def test_split_follows_the_seed_of_the_study(spec):
 
 
 def test_worker_count_is_the_specs_or_one_per_core(spec, monkeypatch):
-    monkeypatch.setattr(assemble, "_cores", lambda: 6)
+    monkeypatch.setattr("autokd.assemble.workers._cores", lambda: 6)
     assert worker_count(spec, CPU) == 1
     free = spec.model_copy(
         update={"execution": spec.execution.model_copy(update={"workers": None})}
@@ -82,9 +82,9 @@ def test_worker_count_is_the_specs_or_one_per_core(spec, monkeypatch):
 def test_workers_share_the_cores_unless_the_environment_says_otherwise(
     monkeypatch, environment, workers, threads
 ):
-    monkeypatch.setattr(assemble, "_cores", lambda: 6)
+    monkeypatch.setattr("autokd.assemble.workers._cores", lambda: 6)
     monkeypatch.setenv("OMP_NUM_THREADS", environment)
-    assert assemble.threads_of_worker(workers) == threads
+    assert threads_of_worker(workers) == threads
 
 
 # Spaces

@@ -1,0 +1,127 @@
+"""What proposes students and what decides how long they train."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from optuna.distributions import (
+    FloatDistribution,
+)
+
+from autokd.assemble.parts import Parts
+from autokd.budget import Cost
+from autokd.multiobjective import Objective
+from autokd.space import Architecture, Domain
+from autokd.spec import (
+    AutoKDSpec,
+    BayesianSpec,
+    CmaEsSpec,
+    DistillationSpec,
+    EvolutionSpec,
+    FidelitySpec,
+    NumberRange,
+    OptunaSpec,
+    RandomSpec,
+    StudySpec,
+    TradeSpec,
+)
+from autokd.store import Store
+from autokd.strategies import (
+    BayesianSearch,
+    BOHBSearch,
+    Fidelity,
+    GainPerEpoch,
+    OptunaSearch,
+    Problem,
+    RandomSearch,
+    RegularizedEvolution,
+    Strategy,
+    SuccessiveHalving,
+)
+from autokd.strategies.optuna_search import hub_sampler
+from autokd.trial import Trial, TrialKind
+
+_AFFORDABLE_COSTS = 16
+"""A network is built for each, which takes some 20 ms."""
+
+
+def distillation_domain(spec: DistillationSpec) -> Domain:
+    """What is searched of the distillation: `loss.parameter` for every range in the spec."""
+    return Domain(
+        {
+            f"{loss.name}.{field}": FloatDistribution(value.low, value.high, log=value.log)
+            for loss in spec.losses
+            for field, value in loss
+            if isinstance(value, NumberRange)
+        }
+    )
+
+
+def make_fidelity(spec: FidelitySpec, objectives: Sequence[Objective]) -> Fidelity:
+    """Decides how long each trial trains."""
+    if spec.promotion == "gain":
+        return GainPerEpoch(spec.rungs, spec.eta, objectives)
+    return SuccessiveHalving(spec.rungs, spec.eta, objectives, spec.brackets)
+
+
+def earlier_trials(spec: StudySpec, store: Store) -> list[list[Trial]]:
+    """The records of the studies that a strategy is to learn from. Raises NotFoundError."""
+    if not isinstance(spec.strategy, BayesianSpec):
+        return []
+    return [
+        store.trials(store.study(name).id, TrialKind.SEARCH) for name in spec.strategy.warm_start
+    ]
+
+
+def make_strategy(
+    spec: StudySpec,
+    parts: Parts,
+    cost: Callable[[Architecture], Cost],
+    earlier: Sequence[Sequence[Trial]] = (),
+) -> Strategy:
+    """The strategy that a spec names.
+
+    Args:
+        spec: the study.
+        parts: what its names stand for.
+        cost: of a student; exact and cheap.
+        earlier: records of the studies that it names for a warm start.
+
+    Raises:
+        SpecError, UnknownNameError: there is no such sampler, or not with these options.
+    """
+    problem = Problem(
+        space=parts.space.name,
+        draws=parts.space.draws,
+        architecture=parts.domain,
+        distillation=distillation_domain(spec.distillation),
+        objectives=parts.objectives,
+        violations=lambda architecture: parts.budget.violations(cost(architecture)),
+        rungs=spec.fidelity.rungs,
+        figures=lambda architecture: cost(architecture).figures(),
+        affordable=_AFFORDABLE_COSTS,
+    )
+    match spec.strategy:
+        case BayesianSpec(initial=initial):
+            return BayesianSearch(problem, initial=initial, earlier=earlier)
+        case TradeSpec(acquisition=acquisition):
+            from autokd.strategies.trade import TRADE  # BoTorch takes seconds to load
+
+            return TRADE(problem, acquisition)
+        case AutoKDSpec(name="autokd"):
+            return BOHBSearch(problem)
+        case AutoKDSpec():
+            return BayesianSearch(replace(problem, figures=lambda architecture: {}))
+        case EvolutionSpec(population=population, sample=sample):
+            return RegularizedEvolution(problem, population, sample)
+        case CmaEsSpec(population=population):
+            from autokd.strategies.cma import CMAES  # only this one needs its library
+
+            return CMAES(problem, population)
+        case OptunaSpec(hub=str(package), sampler=sampler, options=options):
+            return OptunaSearch(problem, hub_sampler(package, sampler), options)
+        case OptunaSpec(name=name, sampler=sampler, options=options):
+            return OptunaSearch(problem, sampler or name, options)
+        case RandomSpec():
+            return RandomSearch(problem)
