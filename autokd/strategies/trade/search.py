@@ -331,7 +331,7 @@ def _targets(losses: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     scalars = np.empty(len(losses))
     scalars[finite] = weighted.max(axis=1) + _RHO * weighted.sum(axis=1)
     scalars[~finite] = scalars[finite].max()
-    return part_rank(scalars)
+    return part_rank(scalars, share=0.5)
 
 
 def _suggestion(candidate: Candidate, region: str = "", starts: bool = False) -> Suggestion:
