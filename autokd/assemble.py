@@ -39,6 +39,7 @@ from autokd.multiobjective import Objective
 from autokd.space import Architecture, Choices, Condition, Domain, SearchSpace
 from autokd.spec import (
     AutoKDSpec,
+    AxSpec,
     BayesianSpec,
     CmaEsSpec,
     CustomDataSpec,
@@ -52,6 +53,7 @@ from autokd.spec import (
     NumberRange,
     OptunaSpec,
     RandomSpec,
+    SMACSpec,
     SpaceSpec,
     StudySpec,
     TorchvisionSpec,
@@ -467,6 +469,14 @@ def make_strategy(
             from autokd.strategies.cma import CMAES  # only this one needs its library
 
             return CMAES(problem, population)
+        case SMACSpec(initial=initial):
+            from autokd.strategies.smac_search import SMACSearch  # its library is optional
+
+            return SMACSearch(problem, initial)
+        case AxSpec(initial=initial):
+            from autokd.strategies.ax_search import AxSearch  # its library is optional
+
+            return AxSearch(problem, initial)
         case OptunaSpec(hub=str(package), sampler=sampler, options=options):
             return OptunaSearch(problem, hub_sampler(package, sampler), options)
         case OptunaSpec(name=name, sampler=sampler, options=options):
