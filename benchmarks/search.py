@@ -147,6 +147,14 @@ def make_strategy(
             return CMAES(problem)
         case "trade":
             return TRADE(problem)
+        case "smac":
+            from autokd.strategies.smac_search import SMACSearch  # its library is optional
+
+            return SMACSearch(problem)
+        case "ax":
+            from autokd.strategies.ax_search import AxSearch  # its library is optional
+
+            return AxSearch(problem)
         case _:
             return OptunaSearch(problem, name)
 

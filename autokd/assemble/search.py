@@ -15,6 +15,7 @@ from autokd.multiobjective import Objective
 from autokd.space import Architecture, Domain
 from autokd.spec import (
     AutoKDSpec,
+    AxSpec,
     BayesianSpec,
     CmaEsSpec,
     DistillationSpec,
@@ -23,6 +24,7 @@ from autokd.spec import (
     NumberRange,
     OptunaSpec,
     RandomSpec,
+    SMACSpec,
     StudySpec,
     TradeSpec,
 )
@@ -119,6 +121,14 @@ def make_strategy(
             from autokd.strategies.cma import CMAES  # only this one needs its library
 
             return CMAES(problem, population)
+        case SMACSpec(initial=initial):
+            from autokd.strategies.smac_search import SMACSearch  # its library is optional
+
+            return SMACSearch(problem, initial)
+        case AxSpec(initial=initial):
+            from autokd.strategies.ax_search import AxSearch  # its library is optional
+
+            return AxSearch(problem, initial)
         case OptunaSpec(hub=str(package), sampler=sampler, options=options):
             return OptunaSearch(problem, hub_sampler(package, sampler), options)
         case OptunaSpec(name=name, sampler=sampler, options=options):

@@ -108,8 +108,8 @@ def test_all_mistakes_are_reported_at_once_with_their_paths(mistakes: Mistakes) 
         "budget.macs": "expected a positive number with an optional unit, like 20k, 1.5M, 64KiB, "
         "2MB or 0.1x; got []",
         "strategy.name": "expected one of 'bayesian', 'trade', 'autokd', 'autokd_gp', "
-        "'regularized_evolution', 'cmaes', 'random', 'tpe', 'nsga2', 'nsga3', 'gp', 'optuna'; "
-        "got 'tp' (did you mean 'tpe'?)",
+        "'regularized_evolution', 'cmaes', 'smac', 'ax', 'random', 'tpe', 'nsga2', 'nsga3', 'gp', "
+        "'optuna'; got 'tp' (did you mean 'tpe'?)",
         "fidelity.min_epochs": "expected an integer; got 1.5",
         "fidelity.max_epochs": "expected an integer; got true",
         "limits.trials": "expected an integer; got '10'",

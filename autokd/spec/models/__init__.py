@@ -26,6 +26,7 @@ from autokd.spec.models.learning import (
 )
 from autokd.spec.models.search import (
     AutoKDSpec,
+    AxSpec,
     BayesianSpec,
     BudgetSpec,
     CmaEsSpec,
@@ -38,6 +39,7 @@ from autokd.spec.models.search import (
     ObjectiveSpec,
     OptunaSpec,
     RandomSpec,
+    SMACSpec,
     SpaceSpec,
     StrategySpec,
     TradeSpec,
@@ -47,6 +49,7 @@ from autokd.spec.models.study import StudySpec
 __all__ = [
     "AugmentationSpec",
     "AutoKDSpec",
+    "AxSpec",
     "BayesianSpec",
     "BudgetSpec",
     "CmaEsSpec",
@@ -68,6 +71,7 @@ __all__ = [
     "ObjectiveSpec",
     "OptunaSpec",
     "RandomSpec",
+    "SMACSpec",
     "Searched",
     "SpaceSpec",
     "StrategySpec",

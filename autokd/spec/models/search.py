@@ -134,6 +134,20 @@ class CmaEsSpec(Spec):
     )
 
 
+class SMACSpec(Spec):
+    """SMAC's random forest, which knows conditions; needs `pip install "autokd[smac]"`."""
+
+    name: Literal["smac"] = Field(description="Always `smac`.")
+    initial: int = Field(10, ge=1, description="Random candidates before the first forest.")
+
+
+class AxSpec(Spec):
+    """Ax's default Bayesian optimisation; needs `pip install "autokd[ax]"`."""
+
+    name: Literal["ax"] = Field(description="Always `ax`.")
+    initial: int = Field(5, ge=1, description="Random candidates before the first model.")
+
+
 class OptunaSpec(Spec):
     """A sampler of Optuna: `tpe`, `nsga2`, `nsga3`, `gp`, or any by its class with `optuna`."""
 
@@ -162,7 +176,15 @@ class OptunaSpec(Spec):
 
 
 StrategySpec = Annotated[
-    BayesianSpec | TradeSpec | AutoKDSpec | EvolutionSpec | CmaEsSpec | RandomSpec | OptunaSpec,
+    BayesianSpec
+    | TradeSpec
+    | AutoKDSpec
+    | EvolutionSpec
+    | CmaEsSpec
+    | SMACSpec
+    | AxSpec
+    | RandomSpec
+    | OptunaSpec,
     Field(discriminator="name"),
 ]
 
