@@ -176,7 +176,7 @@ def test_no_more_costs_are_asked_for_than_can_be_afforded(make_problem, search):
     assert len(asked) == 5
 
 
-def test_it_closes_in_on_the_best_categories(make_problem, make_trial):
+def test_its_proposals_are_better_than_random_ones(make_problem, make_trial):
     domain = Domain({f"op_{i}": CategoricalDistribution(list("abcd")) for i in range(6)})
     problem = make_problem(
         9,
@@ -186,15 +186,19 @@ def test_it_closes_in_on_the_best_categories(make_problem, make_trial):
         objectives=make_problem().objectives[:1],
     )
 
-    def best(strategy):
+    def quality(strategy, seed):
         trials = []
-        while len(trials) < 30:
-            suggestion = strategy.suggest(trials, rng_for(0, len(trials), "suggest"))
+        while len(trials) < 25:
+            suggestion = strategy.suggest(trials, rng_for(seed, len(trials), "suggest"))
             right = list(suggestion.architecture.choices.values()).count("b") / 6
             trials.append(make_trial(len(trials), suggestion, (right,) * 3))
-        return max(trial.figures["accuracy"] for trial in trials)
+        return np.mean([trial.figures["accuracy"] for trial in trials[10:]])
 
-    assert best(SMACSearch(problem)) >= 5 / 6 > best(RandomSearch(problem))
+    smac, random = (
+        np.mean([quality(strategy(problem), seed) for seed in range(2)])
+        for strategy in (SMACSearch, RandomSearch)
+    )
+    assert smac > random + 0.1
 
 
 def test_large_equal_losses_are_borne(make_tiny, make_trial):
