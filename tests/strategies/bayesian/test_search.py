@@ -89,7 +89,7 @@ def test_what_fails_again_and_again_is_kept_away_from(wide, make_trial):
 
     trials = []
     for number in range(40):
-        suggestion = BayesianSearch(wide).suggest(trials, rng_for(0, number, "suggest"))
+        suggestion = BayesianSearch(wide).suggest(trials, rng_for(1, number, "suggest"))
         trials.append(fate(number, suggestion))
     failed = [trial.state is TrialState.FAILED for trial in trials]
     assert sum(failed[:20]) >= 3
