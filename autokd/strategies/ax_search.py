@@ -80,14 +80,8 @@ class AxSearch:
         observations = Observations.of(self._problem, trials)
         finder = CandidateFinder(self._problem, observations.trials, rng)
         enough = observations.known.sum() >= self._initial and self._varied
-        refused = []
-        for point in self._asked(observations, int(rng.integers(2**31))) if enough else ():
-            candidate = self._problem.candidate(point, rng)
-            if finder.accepts(candidate):
-                break
-            refused.append(candidate)
-        else:
-            candidate = finder.find(refused)
+        found = self._asked(observations, int(rng.integers(2**31))) if enough else ()
+        candidate = finder.first(self._problem.candidate(point, rng) for point in found)
         return Suggestion(candidate.architecture, candidate.distillation)
 
     def _asked(self, observations: Observations, seed: int) -> Iterator[Choices]:

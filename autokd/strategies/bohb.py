@@ -83,13 +83,7 @@ class BOHBSearch:
             key=lambda trial: trial.number,
         )
         finder = CandidateFinder(self._problem, search, rng)
-        refused: list[Candidate] = []
-        for candidate in self._sampled(search, rng):
-            if finder.accepts(candidate):
-                break
-            refused.append(candidate)
-        else:
-            candidate = finder.find(refused)
+        candidate = finder.first(self._sampled(search, rng))
         return Suggestion(candidate.architecture, candidate.distillation)
 
     def _sampled(self, search: Sequence[Trial], rng: np.random.Generator) -> Iterator[Candidate]:

@@ -83,14 +83,10 @@ class CMAES:
         """See `Strategy`."""
         observations = Observations.of(self._problem, trials)
         finder = CandidateFinder(self._problem, observations.trials, rng)
-        refused = []
-        for row in self._draws(observations, seed=int(rng.integers(2**31))):
-            candidate = self._problem.candidate(self._domain.decode(row)[0], rng)
-            if finder.accepts(candidate):
-                break
-            refused.append(candidate)
-        else:
-            candidate = finder.find(refused)
+        candidate = finder.first(
+            self._problem.candidate(self._domain.decode(row)[0], rng)
+            for row in self._draws(observations, seed=int(rng.integers(2**31)))
+        )
         return Suggestion(candidate.architecture, candidate.distillation)
 
     def _draws(self, observations: Observations, seed: int) -> Iterator[np.ndarray]:

@@ -71,10 +71,7 @@ class RegularizedEvolution:
         """A neighbour of the parent that may be proposed, or what is nearest to one."""
         point = self._problem.join(parent.architecture.choices, parent.distillation)
         neighbours = self._problem.domain.neighbours(point, rng)
-        refused = []
-        for index in rng.permutation(len(neighbours)):
-            candidate = self._problem.candidate(neighbours[index], rng)
-            if finder.accepts(candidate):
-                return candidate
-            refused.append(candidate)
-        return finder.find(refused)
+        return finder.first(
+            self._problem.candidate(neighbours[index], rng)
+            for index in rng.permutation(len(neighbours))
+        )

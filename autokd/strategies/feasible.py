@@ -59,6 +59,18 @@ class CandidateFinder:
         """Whether the candidate is at a point that the record lacks."""
         return candidate.point not in self._points
 
+    def first(self, candidates: Iterable[Candidate]) -> Candidate:
+        """The first of the candidates that may be proposed; failing all, one near the least bad.
+
+        Asks for no more of them than it needs. Raises like `find`.
+        """
+        refused = []
+        for candidate in candidates:
+            if self.accepts(candidate):
+                return candidate
+            refused.append(candidate)
+        return self.find(refused)
+
     def find(self, refused: Sequence[Candidate] = ()) -> Candidate:
         """A candidate that may be proposed.
 

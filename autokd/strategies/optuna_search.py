@@ -104,16 +104,8 @@ class OptunaSearch:
         finder = CandidateFinder(self._problem, observations.trials, rng)
         with _quiet():
             study = self._rebuild(observations, seed=int(rng.integers(2**31)))
-        refused = []
-        for _ in range(_ASKS):
-            with _quiet():
-                point = self._ask(study)
-            candidate = self._problem.candidate(self._problem.domain.canonical(point), rng)
-            if finder.accepts(candidate):
-                break
-            refused.append(candidate)
-        else:
-            candidate = finder.find(refused)
+        points = (self._ask(study) for _ in range(_ASKS))
+        candidate = finder.first(self._problem.candidate(point, rng) for point in points)
         return Suggestion(candidate.architecture, candidate.distillation, _notes_of(study))
 
     def _rebuild(self, observations: Observations, seed: int) -> optuna.Study:
@@ -131,12 +123,13 @@ class OptunaSearch:
 
     def _ask(self, study: optuna.Study) -> dict[str, Choice]:
         """A point of the joint domain; parameters are asked for only where they are active."""
-        asked = study.ask()
         point: dict[str, Choice] = {}
-        for name, distribution in self._domain.parameters.items():
-            if self._domain.is_active(name, point):
-                point[name] = _suggest(asked, name, distribution)
-        return point
+        with _quiet():
+            asked = study.ask()
+            for name, distribution in self._domain.parameters.items():
+                if self._domain.is_active(name, point):
+                    point[name] = _suggest(asked, name, distribution)
+        return self._domain.canonical(point)
 
     def _told(self, trial: Trial, rung: int, known: bool) -> FrozenTrial:
         """What the sampler is told of a trial, whose values at the rung are known or not."""

@@ -80,14 +80,7 @@ class SMACSearch:
         finder = CandidateFinder(self._problem, observations.trials, rng)
         enough = observations.known.sum() >= self._initial and self._domain.parameters
         found = self._challengers(observations, int(rng.integers(2**31))) if enough else []
-        refused = []
-        for configuration in found:
-            candidate = self._problem.candidate(self._point(configuration), rng)
-            if finder.accepts(candidate):
-                break
-            refused.append(candidate)
-        else:
-            candidate = finder.find(refused)
+        candidate = finder.first(self._problem.candidate(self._point(one), rng) for one in found)
         return Suggestion(candidate.architecture, candidate.distillation)
 
     def _challengers(self, observations: Observations, seed: int) -> list[Configuration]:

@@ -8,8 +8,9 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 from autokd.budget import Cost
 from autokd.multiobjective import Objective
-from autokd.space import Architecture, Condition, Domain
-from autokd.strategies import Problem
+from autokd.seeding import rng_for
+from autokd.space import Architecture, Choices, Condition, Domain
+from autokd.strategies import Problem, Strategy
 from autokd.trial import Evaluation, Suggestion, Trial, TrialKind, TrialState
 
 ACCURACY = Objective("accuracy", "maximize")
@@ -106,3 +107,20 @@ def make_trial() -> Callable[..., Trial]:
         )
 
     return make
+
+
+@pytest.fixture
+def search(make_trial: Callable[..., Trial]) -> Callable[..., list[Trial]]:
+    """The record of a study, with the accuracy of a point given by a function."""
+
+    def run(
+        strategy: Strategy, n: int, accuracy: Callable[[Choices], float], seed: int = 0
+    ) -> list[Trial]:
+        trials: list[Trial] = []
+        while len(trials) < n:
+            suggestion = strategy.suggest(trials, rng_for(seed, len(trials), "suggest"))
+            value = accuracy(suggestion.architecture.choices)
+            trials.append(make_trial(len(trials), suggestion, (value,) * 3))
+        return trials
+
+    return run

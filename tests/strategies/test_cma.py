@@ -49,21 +49,6 @@ def told(monkeypatch):
     return steps
 
 
-@pytest.fixture
-def search(make_trial):
-    """The record of a study, with the accuracy of a point given by a function."""
-
-    def run(strategy, n, accuracy, seed=0):
-        trials = []
-        while len(trials) < n:
-            suggestion = strategy.suggest(trials, rng_for(seed, len(trials), "suggest"))
-            value = accuracy(suggestion.architecture.choices)
-            trials.append(make_trial(len(trials), suggestion, (value,) * 3))
-        return trials
-
-    return run
-
-
 def bowl(choices):
     return -sum((choices[name] - 0.8) ** 2 for name in "xyz")
 

@@ -52,21 +52,6 @@ def make_free(make_problem):
 
 
 @pytest.fixture
-def search(make_trial):
-    """The record of a study, with the accuracy of a point given by a function."""
-
-    def run(strategy, n, accuracy, seed=0):
-        trials = []
-        while len(trials) < n:
-            suggestion = strategy.suggest(trials, rng_for(seed, len(trials), "suggest"))
-            value = accuracy(suggestion.architecture.choices)
-            trials.append(make_trial(len(trials), suggestion, (value,) * 3))
-        return trials
-
-    return run
-
-
-@pytest.fixture
 def replay(make_trial):
     """The region after trials with these losses; `starts` are the rows where a life begins."""
 
