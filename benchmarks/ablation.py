@@ -65,6 +65,16 @@ def product_of_kernels(problem: Problem) -> BayesianSearch:
     return BayesianSearch(problem)
 
 
+def scaled_priors(problem: Problem) -> BayesianSearch:
+    """The priors of lengths and weights do not grow with the dimension."""
+    varying = sum(not one.single() for one in problem.domain.parameters.values())
+    any_point = problem.domain.sample(np.random.default_rng(0))[0]
+    candidate = problem.candidate(any_point, np.random.default_rng(0))
+    half = np.log(varying + len(problem.figures(candidate.architecture))) / 2
+    _prior(length=(-half, 1.0), category_weight=(half, 1.0))
+    return BayesianSearch(problem)
+
+
 def learned_noise(problem: Problem) -> BayesianSearch:
     """The noise is fixed at a thousandth of the variance."""
     _prior(noise=(np.log(1e-3), 1e-3))
@@ -83,6 +93,7 @@ INGREDIENTS = (
     linear_part,
     sum_of_kernels,
     product_of_kernels,
+    scaled_priors,
     learned_noise,
     hill_climbing,
 )
