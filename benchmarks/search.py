@@ -332,6 +332,7 @@ def main() -> None:
     parser.add_argument("--problems", default=",".join(PROBLEMS))
     parser.add_argument("--strategies", default="random,tpe,gp,optuna:TPESampler,optuna:GPSampler")
     parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--first-seed", type=int, default=0, help="fresh ones for a last check")
     parser.add_argument("--evaluations", type=int, default=100)
     parser.add_argument("--workers", type=int, default=1, help="evaluations at a time")
     parser.add_argument(
@@ -357,7 +358,8 @@ def main() -> None:
     with spawn.Pool(options.processes) as pool:
         for problem in options.problems.split(","):
             for index, strategy in enumerate(options.strategies.split(",")):
-                jobs = [(problem, strategy, seed) for seed in range(options.seeds)]
+                seeds = range(options.first_seed, options.first_seed + options.seeds)
+                jobs = [(problem, strategy, seed) for seed in seeds]
                 plays = pool.starmap(run, jobs, chunksize=1)
                 if index == 0:
                     print(heading(problem, several=bool(plays[0].volume)))
