@@ -168,7 +168,7 @@ def _seconds_per_step(network: nn.Module, batch_size: int, parts: Parts) -> floa
     images, labels = images.to(parts.device), labels.to(parts.device)
 
     def step() -> None:
-        F.cross_entropy(network(images), labels).backward()  # type: ignore[no-untyped-call]
+        F.cross_entropy(network(images), labels).backward()  # type: ignore[no-untyped-call]  # torch
         if parts.device.type == "cuda":
             torch.cuda.synchronize()
 

@@ -10,10 +10,9 @@ if nothing had happened. It runs in the coordinator, the only process that write
 
 from __future__ import annotations
 
-import itertools
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,6 +36,7 @@ from autokd.executors import (
     Lost,
     Stopped,
 )
+from autokd.final_stage import Retraining, retrainings
 from autokd.multiobjective import Objective, ParetoFront
 from autokd.seeding import rng_for, seed_for
 from autokd.space import Architecture
@@ -65,9 +65,6 @@ _MOST_LOST_WORKERS = 3
 
 _PROPOSALS_WITHOUT_GAIN = 5
 """In a row; one alone may be a model that was misled."""
-
-_TRIES = 10
-"""So many draws of a generator are looked at for each that is wanted within the budget."""
 
 _POLL_SECONDS = 0.5
 """How long the loop waits for an event before it looks at the clock and at `stop`."""
@@ -347,7 +344,7 @@ class Study:
     def _propose_ahead(self) -> None:
         """Records one proposal more than can run, so that no slot that gets free waits for it."""
         search = self._of_kind(TrialKind.SEARCH)
-        if self._limit_reached() is None:
+        if self._limit_reached() is None and not self._exhausted:
             if not any(trial.state is TrialState.QUEUED for trial in search):
                 self._propose(search)
 
@@ -391,17 +388,7 @@ class Study:
 
     def _run_final_stage(self, executor: Executor, final: FinalSpec) -> None:
         """Retrains the best of the front in full, with and without the teacher, and tests them."""
-        wanted = [
-            trial
-            for best in self.front.top(final.top)
-            for repeat in range(final.seeds)
-            for trial in self._final_trials(best, repeat, final.epochs)
-        ]
-        wanted += [
-            self._family_trial(best, draw, final.epochs)
-            for best in self.front.top(final.top)
-            for draw in self._fresh_draws(best, final.draws)
-        ]
+        wanted = [self._retraining(one) for one in self._retrainings(final)]
         if not wanted or self._stop_asked:
             return
         self._tell("final")
@@ -415,58 +402,25 @@ class Study:
             figures = self.evaluator.test_teacher()
             self._update(teacher={**(self.record.teacher or {}), **figures})
 
-    def _final_trials(self, best: Trial, repeat: int, epochs: int) -> Iterator[Trial]:
-        """The final and the baseline trial of a candidate, recorded if they are not yet."""
-        for kind in (TrialKind.FINAL, TrialKind.BASELINE):
-            known = [
-                trial
-                for trial in self._of_kind(kind)
-                if (trial.candidate, trial.repeat, trial.epochs) == (best.candidate, repeat, epochs)
-            ]
-            yield (
-                known[0]
-                if known
-                else self._remember(
-                    self.store.add_trial(
-                        self.record.id,
-                        kind=kind,
-                        architecture=best.architecture,
-                        distillation=best.distillation,
-                        cost=best.cost,
-                        repeat=repeat,
-                        state=TrialState.QUEUED,
-                        epochs=epochs,
-                    )
-                )
-            )
+    def _retrainings(self, final: FinalSpec) -> list[Retraining]:
+        cost = self.evaluator.cost
+        return retrainings(final, self.front, self.budget, cost, self.spec.seed)
 
-    def _family_trial(self, best: Trial, draw: Architecture, epochs: int) -> Trial:
-        """The trial of a fresh draw of a candidate's generator, recorded if it is not yet."""
-        for known in self._of_kind(TrialKind.FAMILY):
-            same = known.architecture == draw and known.distillation == best.distillation
-            if same and known.epochs == epochs:
-                return known
-        return self._remember(
+    def _retraining(self, wanted: Retraining) -> Trial:
+        """The trial of a retraining, recorded if it is not yet."""
+        known = next(filter(wanted.is_of, self.trials), None)
+        return known or self._remember(
             self.store.add_trial(
                 self.record.id,
-                kind=TrialKind.FAMILY,
-                architecture=draw,
-                distillation=best.distillation,
-                cost=self.evaluator.cost(draw),
-                repeat=0,
+                kind=wanted.kind,
+                architecture=wanted.architecture,
+                distillation=wanted.distillation,
+                cost=wanted.cost,
+                repeat=wanted.repeat,
                 state=TrialState.QUEUED,
-                epochs=epochs,
+                epochs=wanted.epochs,
             )
         )
-
-    def _fresh_draws(self, best: Trial, count: int) -> Iterator[Architecture]:
-        """Draws of a candidate's generator that are within the budget; fewer if those are rare."""
-        seeds = (
-            seed_for(self.spec.seed, best.candidate, f"draw/{n}") for n in range(_TRIES * count)
-        )
-        draws = (replace(best.architecture, seed=seed) for seed in seeds)
-        feasible = (one for one in draws if not self.budget.violations(self.evaluator.cost(one)))
-        return itertools.islice(feasible, count)
 
     # The loop
 
@@ -623,26 +577,8 @@ class Study:
         return searched and (self.spec.final is None or self._final_stage_is_done(self.spec.final))
 
     def _final_stage_is_done(self, final: FinalSpec) -> bool:
-        done = {
-            (trial.candidate, trial.repeat, trial.epochs, trial.kind)
-            for trial in self.trials
-            if trial.kind is not TrialKind.SEARCH and trial.state.is_finished()
-        }
-        drawn = {
-            (trial.architecture.key, trial.epochs)
-            for trial in self._of_kind(TrialKind.FAMILY)
-            if trial.state.is_finished()
-        }
-        return all(
-            (best.candidate, repeat, final.epochs, kind) in done
-            for best in self.front.top(final.top)
-            for repeat in range(final.seeds)
-            for kind in (TrialKind.FINAL, TrialKind.BASELINE)
-        ) and all(
-            (draw.key, final.epochs) in drawn
-            for best in self.front.top(final.top)
-            for draw in self._fresh_draws(best, final.draws)
-        )
+        finished = [trial for trial in self.trials if trial.state.is_finished()]
+        return all(any(map(one.is_of, finished)) for one in self._retrainings(final))
 
     def _end(self, reason: StopReason) -> None:
         completed = reason in _WITH_FINAL_STAGE and not self._stop_asked

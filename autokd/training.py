@@ -156,7 +156,7 @@ class Training:
             teacher = None if table is None else ModelOutput(table[indices])
             terms = self.scheme(student, teacher, labels[indices])
             self._optimiser.zero_grad()
-            terms["loss"].backward()  # type: ignore[no-untyped-call]
+            terms["loss"].backward()  # type: ignore[no-untyped-call]  # torch leaves it so
             self._optimiser.step()
             with torch.no_grad():
                 # Summed on the device: reading a number each step would make a GPU wait for it.

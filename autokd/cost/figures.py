@@ -76,7 +76,7 @@ class _Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leave
     """
 
     def __init__(self, weights: Iterable[Tensor], image: Tensor) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()  # type: ignore[no-untyped-call]  # likewise
         self.macs = self.live = self.peak = 0
         self._known = {weight.untyped_storage()._cdata: weight for weight in weights}
         self._alive: dict[int, weakref.ref[torch.UntypedStorage]] = {}

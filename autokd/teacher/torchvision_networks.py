@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from torchvision import models  # type: ignore[import-untyped]
+from torchvision import models  # type: ignore[import-untyped]  # it has no types
 
 from autokd.errors import TeacherError, UnknownNameError
 from autokd.task import Task

@@ -26,6 +26,7 @@ NETWORKS = Domain(
     },
     {"kernel": Condition("op", ("conv",)), "dropout": Condition("op", ("pool",))},
 )
+TINY = Domain({"op": CategoricalDistribution(["a", "b", "c"]), "width": IntDistribution(1, 4)})
 TEACHING = Domain(
     {"kd.temperature": FloatDistribution(1, 20, log=True), "kd.weight": FloatDistribution(0, 1)}
 )
@@ -124,3 +125,14 @@ def search(make_trial: Callable[..., Trial]) -> Callable[..., list[Trial]]:
         return trials
 
     return run
+
+
+@pytest.fixture
+def make_tiny(make_problem: Callable[..., Problem]) -> Callable[..., Problem]:
+    """Makes a problem of twelve networks and no distillation, with a limit of the width."""
+
+    def make(limit: float = 9, **fields: Any) -> Problem:
+        settings = {"architecture": TINY, "distillation": Domain({}), **fields}
+        return make_problem(limit, lambda architecture: architecture.choices["width"], **settings)
+
+    return make

@@ -22,8 +22,6 @@ import torch
 
 from autokd.strategies.ax_search import AxSearch, Client, SearchSpaceExhausted
 
-TINY = Domain({"op": CategoricalDistribution(["a", "b", "c"]), "width": IntDistribution(1, 4)})
-
 
 @pytest.fixture
 def record(make_trial):
@@ -37,15 +35,6 @@ def record(make_trial):
             size = 10 * suggestion.architecture.choices["width"]
             trials.append(make_trial(number, suggestion, accuracies, state, size))
         return trials
-
-    return make
-
-
-@pytest.fixture
-def make_tiny(make_problem):
-    def make(limit=9, **fields):
-        settings = {"architecture": TINY, "distillation": Domain({}), **fields}
-        return make_problem(limit, lambda architecture: architecture.choices["width"], **settings)
 
     return make
 

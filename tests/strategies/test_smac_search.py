@@ -42,15 +42,6 @@ def search(make_trial):
 
 
 @pytest.fixture
-def make_tiny(make_problem):
-    def make(limit=9, **fields):
-        settings = {"architecture": TINY, "distillation": Domain({}), **fields}
-        return make_problem(limit, lambda architecture: architecture.choices["width"], **settings)
-
-    return make
-
-
-@pytest.fixture
 def told(monkeypatch):
     """What SMAC is told at the last suggestion: configuration, cost and state of each trial."""
     rows = []
@@ -204,7 +195,7 @@ def test_its_proposals_are_better_than_random_ones(make_problem, make_trial):
 def test_large_equal_losses_are_borne(make_tiny, make_trial):
     problem = make_tiny(objectives=make_tiny().objectives[1:])
     trials = []
-    for number, point in enumerate(TINY.sample(np.random.default_rng(0), 5)):
+    for number, point in enumerate(make_tiny().architecture.sample(np.random.default_rng(0), 5)):
         suggestion = Suggestion(Architecture("s", point), {})
         trials.append(make_trial(number, suggestion, (0.5,) * 3, size=10**9 * (1 + number // 3)))
     SMACSearch(problem, initial=4).suggest(trials, np.random.default_rng(0))
