@@ -22,8 +22,6 @@ from smac.runhistory import RunHistory, StatusType
 
 from autokd.strategies.smac_search import SMACSearch
 
-TINY = Domain({"op": CategoricalDistribution(["a", "b", "c"]), "width": IntDistribution(1, 4)})
-
 
 @pytest.fixture
 def search(make_trial):
@@ -195,7 +193,7 @@ def test_its_proposals_are_better_than_random_ones(make_problem, make_trial):
 def test_large_equal_losses_are_borne(make_tiny, make_trial):
     problem = make_tiny(objectives=make_tiny().objectives[1:])
     trials = []
-    for number, point in enumerate(make_tiny().architecture.sample(np.random.default_rng(0), 5)):
+    for number, point in enumerate(problem.architecture.sample(np.random.default_rng(0), 5)):
         suggestion = Suggestion(Architecture("s", point), {})
         trials.append(make_trial(number, suggestion, (0.5,) * 3, size=10**9 * (1 + number // 3)))
     SMACSearch(problem, initial=4).suggest(trials, np.random.default_rng(0))
