@@ -400,7 +400,7 @@ def test_too_many_failures_end_the_search(world: World) -> None:
     study = world.study(limits=LimitsSpec(trials=50, failures=3), final=FinalSpec())
     study.run()
     assert study.record.stop_reason is StopReason.FAILURES
-    assert study.record.state is StudyState.STOPPED
+    assert study.record.state is StudyState.FAILED
     assert len(study.trials) == 4
 
 
