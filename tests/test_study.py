@@ -400,7 +400,7 @@ def test_too_many_failures_end_the_search(world: World) -> None:
     study = world.study(limits=LimitsSpec(trials=50, failures=3), final=FinalSpec())
     study.run()
     assert study.record.stop_reason is StopReason.FAILURES
-    assert study.record.state is StudyState.FAILED
+    assert study.record.state is StudyState.STOPPED
     assert len(study.trials) == 4
 
 
@@ -444,7 +444,7 @@ def test_full_disk_ends_the_run_and_costs_no_trial(world: World) -> None:
     study = world.study()
     with pytest.raises(StorageFullError, match="no room"):
         study.run()
-    assert study.record.state is StudyState.STOPPED
+    assert study.record.state is StudyState.FAILED
     study.run()
     assert study.record.state is StudyState.COMPLETED
     assert summarise(study.record, study.trials)["trials"]["failed"] == 0
