@@ -139,6 +139,10 @@ class StoreVersionError(ConflictError):
     """The database was written by another version of autokd, or is no autokd database."""
 
 
+class StoreUnavailableError(ConflictError):
+    """The database does not answer; it may do so later."""
+
+
 class StaleTokenError(ConflictError):
     """An attempt wrote after its lease was given to another attempt; the write was refused."""
 

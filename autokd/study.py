@@ -25,6 +25,7 @@ from autokd.errors import (
     NotFoundError,
     NothingFeasibleError,
     StorageFullError,
+    StoreUnavailableError,
 )
 from autokd.executors import (
     Alive,
@@ -264,6 +265,8 @@ class Study:
             except NothingFeasibleError:
                 self._end(StopReason.NOTHING_FEASIBLE)
                 raise
+            except StoreUnavailableError:
+                raise  # where the record stands is where it goes on
             except AutokdError as error:
                 self._update(state=StudyState.FAILED, error=str(error), wish=None)
                 raise

@@ -22,7 +22,7 @@ A study's states::
 
     CREATED ──► RUNNING ──► COMPLETED   a limit was reached and the final stage is done
                   ▲  ├────► STOPPED     by the user, too many failures, or nothing feasible
-                  │  └────► FAILED      could not go on: `error` says why
+                  │  └────► FAILED      could not begin or go on: `error` says why
                   └───────── (search again, or with larger limits, continues any)
 
 A study that a coordinator runs has a *wish* beside its state: what its owner wants of it. Together

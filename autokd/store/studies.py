@@ -33,10 +33,10 @@ UNSET: Final = Unset.UNSET
 _Unset = Literal[Unset.UNSET]
 
 _MOVES = {
-    StudyState.CREATED: {StudyState.RUNNING},
+    StudyState.CREATED: {StudyState.RUNNING, StudyState.FAILED},
     StudyState.RUNNING: {StudyState.COMPLETED, StudyState.STOPPED, StudyState.FAILED},
-    StudyState.COMPLETED: {StudyState.RUNNING},
-    StudyState.STOPPED: {StudyState.RUNNING},
+    StudyState.COMPLETED: {StudyState.RUNNING, StudyState.FAILED},
+    StudyState.STOPPED: {StudyState.RUNNING, StudyState.FAILED},
     StudyState.FAILED: {StudyState.RUNNING},
 }
 
