@@ -13,10 +13,10 @@ import shutil
 import sys
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from autokd.errors import AutokdError, ConflictError, StoreUnavailableError
+from autokd.files import bytes_in
 from autokd.store import OperationRecord, Store
 from autokd.trial import StudyState
 
@@ -148,11 +148,6 @@ def _purge(store: Store, operation: OperationRecord) -> dict[str, Any]:
     folder = store.delete_study(study.id)
     shutil.rmtree(folder, ignore_errors=True)
     return {"bytes": freed - bytes_in(folder)}
-
-
-def bytes_in(folder: Path) -> int:
-    """Size of all files in a folder, of those below it too; 0 if there is no such folder."""
-    return sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_dir())
 
 
 _OPERATIONS: dict[str, Callable[[Store, OperationRecord], dict[str, Any]]] = {
