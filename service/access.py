@@ -8,17 +8,19 @@ something must carry a header that no foreign page can set, and no foreign `Orig
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from enum import IntEnum
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyCookie, HTTPBearer
 
 from autokd.store import Store, TokenRecord
+from service.names import Kind, id_of
 from service.problems import Refusal
 from service.settings import Settings
-from service.tokens import TokenError, bearer_token, is_token, token_hash
+from service.tokens import TokenError, bearer_token, is_token, new_token, token_hash
 
 COOKIE = "autokd_session"
 SESSION_HEADER = "X-Autokd-Session"
@@ -146,3 +148,31 @@ def _unauthenticated(detail: str, hint: str | None) -> Refusal:
 Reader = Annotated[Caller, Depends(_requiring(Scope.READ))]
 Launcher = Annotated[Caller, Depends(_requiring(Scope.LAUNCH))]
 Admin = Annotated[Caller, Depends(_requiring(Scope.ADMIN))]
+
+
+def make_token(
+    store: Store,
+    name: str,
+    scope: Scope,
+    *,
+    lives: timedelta | None = None,
+    limits: dict[str, int] | None = None,
+) -> tuple[TokenRecord, str]:
+    """A new token in the record, and its secret, which is not kept."""
+    secret = new_token()
+    expires = datetime.now(UTC) + lives if lives else None
+    record = store.add_token(name, token_hash(secret), scope.word, expires=expires, limits=limits)
+    return record, secret
+
+
+def token_json(token: TokenRecord) -> dict[str, Any]:
+    """A `Token`."""
+    return {
+        "id": id_of(Kind.TOKEN, token.id),
+        "name": token.name,
+        "scope": token.scope,
+        "created": token.created,
+        "expires": token.expires,
+        "last_used": token.last_used,
+        "limits": token.limits,
+    }

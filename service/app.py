@@ -15,8 +15,16 @@ from service import problems
 from service.events import EventFeed
 from service.middleware import Envelope, Figures
 from service.record import Studies
-from service.routes import ROUTERS, pages
+from service.routes import events, operations, pages, service, studies, tokens
 from service.settings import Settings
+
+_ROUTERS = (
+    studies.router,
+    operations.router,
+    events.router,
+    tokens.router,
+    service.router,
+)
 
 _DESCRIPTION = """
 Launches, steers and remembers searches for small networks that do a big one's work.
@@ -64,7 +72,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.studies = Studies(store)
     app.state.figures = Figures()
     problems.add_handlers(app)
-    for router in ROUTERS:
+    for router in _ROUTERS:
         app.include_router(router, prefix="/api/v1")
     app.include_router(pages.router)
     app.add_middleware(Envelope, settings=settings, figures=app.state.figures, store=store)

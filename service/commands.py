@@ -84,8 +84,7 @@ def create_token(
     import json
     from datetime import timedelta
 
-    from service.access import Scope
-    from service.routes.tokens import make_token, token_json
+    from service.access import Scope, make_token, token_json
     from service.schemas import moment_text
 
     if scope.upper() not in Scope.__members__:
@@ -107,7 +106,7 @@ def list_tokens(
     """List tokens; their secrets are not kept."""
     import json
 
-    from service.routes.tokens import token_json
+    from service.access import token_json
     from service.schemas import moment_text
 
     with _store(storage, files) as store:

@@ -16,9 +16,8 @@ import uvicorn
 from autokd.errors import ConflictError
 from autokd.store import Store
 from service import logs
-from service.access import Scope
+from service.access import Scope, make_token
 from service.app import create_app
-from service.routes.tokens import make_token
 from service.settings import Settings
 
 _LOG = logging.getLogger(__name__)

@@ -8,10 +8,17 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Path, Request, Response
 from pydantic import Field
 
-from autokd.store import Store, TokenRecord
-from service.access import COOKIE, Admin, Reader, Scope, refuse_foreign_origin
+from service.access import (
+    COOKIE,
+    Admin,
+    Reader,
+    Scope,
+    make_token,
+    refuse_foreign_origin,
+    token_json,
+)
 from service.context import SettingsOf, StoreOf
-from service.names import Kind, id_of, number_of
+from service.names import Kind, number_of
 from service.once import OnceRoute
 from service.paging import PagingOf
 from service.problems import RESPONSES, Refusal
@@ -159,32 +166,4 @@ def read_whoami(caller: Reader, settings: SettingsOf) -> Any:
         "scope": caller.scope.word,
         "limits": caller.token.limits if caller.token else {},
         "authentication": settings.authentication,
-    }
-
-
-def make_token(
-    store: Store,
-    name: str,
-    scope: Scope,
-    *,
-    lives: timedelta | None = None,
-    limits: dict[str, int] | None = None,
-) -> tuple[TokenRecord, str]:
-    """A new token in the record, and its secret, which is not kept."""
-    secret = new_token()
-    expires = datetime.now(UTC) + lives if lives else None
-    record = store.add_token(name, token_hash(secret), scope.word, expires=expires, limits=limits)
-    return record, secret
-
-
-def token_json(token: TokenRecord) -> dict[str, Any]:
-    """A `Token`."""
-    return {
-        "id": id_of(Kind.TOKEN, token.id),
-        "name": token.name,
-        "scope": token.scope,
-        "created": token.created,
-        "expires": token.expires,
-        "last_used": token.last_used,
-        "limits": token.limits,
     }
