@@ -15,11 +15,24 @@ from service import problems
 from service.events import EventFeed
 from service.middleware import Envelope, Figures
 from service.record import Studies
-from service.routes import events, operations, pages, service, studies, tokens
+from service.routes import (
+    analyses,
+    candidates,
+    events,
+    operations,
+    pages,
+    service,
+    studies,
+    tokens,
+    trials,
+)
 from service.settings import Settings
 
 _ROUTERS = (
     studies.router,
+    trials.router,
+    candidates.router,
+    analyses.router,
     operations.router,
     events.router,
     tokens.router,

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from autokd.errors import AutokdError, Mistake, NotFoundError, SpecError
 from autokd.spec import StudySpec, read_study
-from autokd.store import Store
+from autokd.store import Store, StudyRecord
 from service.access import Caller
 from service.names import Kind, id_of, is_id, number_of
 from service.settings import Settings
@@ -60,6 +61,11 @@ def shown_spec(spec: Mapping[str, Any], settings: Settings, store: Store) -> dic
         weights = str(teacher["weights"])
         teacher["weights"] = uploads.get(weights, Path(weights).name)
     return shown
+
+
+def shown_record(study: StudyRecord, settings: Settings, store: Store) -> StudyRecord:
+    """A study whose spec is as a request would write it."""
+    return replace(study, spec=shown_spec(study.spec, settings, store))
 
 
 def _resolve(
