@@ -18,6 +18,7 @@ from autokd.store import Store
 from service import logs
 from service.access import Scope, make_token
 from service.app import create_app
+from service.events import EventFeed
 from service.settings import Settings
 
 _LOG = logging.getLogger(__name__)
@@ -53,7 +54,20 @@ def serve(settings: Settings, *, ready: str = "") -> None:
     if token is not None:
         _say(f"log in once with {address}/login#token={token}")
         _say("keep that token, it is not shown again; `autokd token create` makes others")
-    uvicorn.Server(config).run(sockets=[listening])
+    _Server(config, app.state.feed).run(sockets=[listening])
+
+
+class _Server(uvicorn.Server):
+    """A server whose event streams end when it is asked to stop, not when they are cut off."""
+
+    def __init__(self, config: uvicorn.Config, feed: EventFeed) -> None:
+        super().__init__(config)
+        self._feed = feed
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stops it."""
+        await self._feed.close()
+        await super().shutdown(sockets)
 
 
 def serve_with_coordinator(settings: Settings, slots: int | None) -> None:

@@ -40,8 +40,8 @@ def rank_correlation(
     from scipy.stats import kendalltau, spearmanr  # takes half a second to import
 
     metric = metric or objectives_of(record)[0].metric
-    if metric not in metrics_of(trials):
-        raise UnknownNameError("figure", metric, metrics_of(trials))
+    if metric not in metrics_of(record, trials):
+        raise UnknownNameError("figure", metric, metrics_of(record, trials))
     rungs = rungs_of(record)
     pairs = []
     for low, high in itertools.combinations(rungs, 2):

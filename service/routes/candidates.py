@@ -205,4 +205,5 @@ def _trial(candidates: Candidates, study: StudyRecord, number: int) -> Trial:
 def _graph(request: Request, study: StudyRecord, number: int, studies: Studies) -> dict[str, Any]:
     inspector: Inspector = request.app.state.inspector
     trial = _trial(_candidates(study, studies), study, number)
-    return inspector.graph(study.spec, trial.architecture)
+    graph: dict[str, Any] = inspector.graph(study.spec, trial.architecture)
+    return graph
