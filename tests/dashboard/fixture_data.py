@@ -113,7 +113,7 @@ class FixtureStudy:
             - 0.014 * np.abs(np.log(self.distillation["kd.temperature"] / 5)) / 3
             + rng.normal(0, 0.008, n)
         )
-        accuracy = np.clip(quality - np.array([0.05, 0.018, 0.0])[reached], 0.1, 0.978).round(4)
+        accuracy = np.clip(quality - np.array([0.05, 0.018, 0.0])[reached], 0.1, 0.994).round(4)
         self.feasible = (parameters <= BUDGET["parameters"]) & (
             peak <= BUDGET["peak_activation_bytes"]
         )
@@ -268,8 +268,9 @@ class FixtureStudy:
             "best": self.row(self.front[0]) if self.front else None,
             "front_size": len(self.front),
             "hypervolume": [
-                point["hypervolume"] for point in hypervolume[:: max(1, len(hypervolume) // 32)]
-            ][:32],
+                point["hypervolume"] for point in hypervolume[:: max(1, len(hypervolume) // 31)]
+            ][:31]
+            + [point["hypervolume"] for point in hypervolume[-1:]],
         }
 
     def detail(self) -> dict[str, Any]:

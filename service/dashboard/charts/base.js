@@ -47,10 +47,19 @@ export const axis = (palette, more) => ({
 
 /** @param {any} palette @param {any} [more] */
 export const legend = (palette, more = {}) => ({
-  type: 'scroll', top: 0, left: 0, itemWidth: 12, itemHeight: 9, itemGap: 14, icon: 'circle',
+  type: 'scroll', top: 0, left: 0, itemWidth: 10, itemHeight: 10, itemGap: 14, icon: 'circle',
   pageIconColor: palette.muted, pageIconInactiveColor: palette.line, pageTextStyle: { color: palette.muted },
   textStyle: { color: palette.muted, fontSize: 12 }, inactiveColor: palette.line, ...more,
 });
+
+/** Ticks of a logarithmic axis: 1, 2 and 5 times the powers of ten, fewer where there are many. @param {number[]} values */
+export function logTicks(values) {
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  const first = Math.floor(Math.log10(low));
+  const powers = Array.from({ length: Math.max(1, Math.ceil(Math.log10(high)) - first + 1) }, (_, k) => 10 ** (first + k));
+  const all = powers.flatMap((power) => (powers.length > 5 ? [power] : [power, 2 * power, 5 * power]));
+  return all.filter((tick) => tick >= low * 0.8 && tick <= high * 1.25);
+}
 
 /** What a rich text may not hold: its own marks. @param {any} text */
 export const plain = (text) => String(text).replace(/[{}|]/g, ' ');

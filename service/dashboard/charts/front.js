@@ -1,6 +1,7 @@
 /** The Pareto front: any two metrics, a third as colour; teacher, budget, baseline, and what is dominated. */
 import { figure, label, lessIsBetter, tick } from '../core/format.js';
-import { axis, faded, legend, lines, tooltip } from './base.js';
+import { extent } from '../core/columns.js';
+import { axis, faded, legend, lines, logTicks, tooltip } from './base.js';
 
 /**
  * @typedef {import('../core/columns.js').Columns} Columns
@@ -42,37 +43,46 @@ export function frontOption({ columns, view, front, rest, infeasible, teacher, l
       ['Epochs', String(columns.epochs[i])], ['State', columns.state[i]],
     ]);
   };
+  // Over-budget students are never trained: where their score would stand, they are ticks on the axis.
+  const untrained = infeasible.length > 0 && !infeasible.some(known);
+  const series = (/** @type {any} */ palette, /** @type {any[]} */ steps, /** @type {any} */ limitMarks) => [
+      { name: 'Front line', type: 'line', data: steps, symbol: 'none', silent: true, lineStyle: { color: palette.accent, width: 1.4, opacity: 0.65 }, z: 3, tooltip: { show: false }, markLine: limitMarks },
+      { name: 'Over budget', type: 'scatter', data: untrained ? infeasible.map((i) => [xs[i], 0.015, null, i]) : infeasible.filter(known).map(spot), yAxisIndex: untrained ? 1 : 0, symbol: untrained ? 'rect' : 'triangle', symbolSize: untrained ? [1, 9] : 6, itemStyle: { color: faded(palette.limit, 0.5) }, z: 1 },
+      { name: 'Dominated', type: 'scatter', data: rest.filter(known).map(spot), symbolSize: rest.length > 2000 ? 3.5 : 5, itemStyle: { color: palette.dim, opacity: rest.length > 2000 ? 0.28 : third ? 0.8 : 0.42 }, z: 2, emphasis: { scale: 1.6, itemStyle: { opacity: 1 } } },
+      { name: 'Front', type: 'scatter', data: front.map(spot), symbolSize: 9, cursor: 'pointer', itemStyle: { color: palette.accent, borderColor: palette.panel, borderWidth: 1.5 }, z: 5, emphasis: { scale: 1.7 } },
+      { name: 'Without teacher', type: 'scatter', data: baseline.map((b) => [b.x, b.y]), symbol: 'rect', symbolSize: 8, itemStyle: { color: 'none', borderColor: palette.baseline, borderWidth: 1.6 }, z: 4 },
+      { name: 'Teacher', type: 'scatter', data: teacher[view.x] != null && teacher[view.y] != null ? [[teacher[view.x], teacher[view.y]]] : [], symbol: 'diamond', symbolSize: 15, itemStyle: { color: palette.teacher, borderColor: palette.panel, borderWidth: 1.5 }, z: 6, label: { show: true, formatter: 'Teacher', position: 'left', color: palette.teacher, fontSize: 11, fontWeight: 600 } },
+      { name: 'Best within the sliders', type: 'scatter', data: chosen != null && known(chosen) ? [spot(chosen)] : [], symbol: 'circle', symbolSize: 19, silent: true, itemStyle: { color: 'none', borderColor: palette.text, borderWidth: 1.8 }, z: 7 },
+  ];
+  const values = (/** @type {string} */ name) => [...extent(columns.figures[name]), teacher[name], limits[name]].filter((value) => value > 0);
   return (palette) => {
     const steps = front.flatMap((i, k) => (k ? [[xs[i], ys[front[k - 1]]], [xs[i], ys[i]]] : [[xs[i], ys[i]]]));
-    const marks = [view.x, view.y].flatMap((name, k) => (limits[name] == null ? [] : [{ [k ? 'yAxis' : 'xAxis']: limits[name], name: `limit ${tick(name, limits[name])}` }]));
+    const marks = [view.x, view.y].flatMap((name, k) => (limits[name] == null ? [] : [{ [k ? 'yAxis' : 'xAxis']: limits[name], name: `≤ ${tick(name, limits[name])}`, label: { formatter: '{b}', color: palette.limit, fontSize: 11, position: k ? 'insideEndTop' : 'end', distance: 3 } }]));
     const extra = (/** @type {string} */ name) => [teacher[name], limits[name]].filter((value) => value != null);
     const scale = (/** @type {string} */ name, /** @type {boolean} */ log, /** @type {any} */ more) => axis(palette, {
       type: log ? 'log' : 'value', name: label(name), scale: true, ...more,
       // The teacher and the limits are part of the picture, even beyond the students.
       min: ({ min, max }) => pad(Math.min(min, ...extra(name)), max, log, -1, name),
       max: ({ min, max }) => pad(Math.max(max, ...extra(name)), min, log, 1, name),
-      axisLabel: { formatter: (/** @type {number} */ value) => tick(name, value), showMinLabel: false, showMaxLabel: false },
+      axisLabel: { formatter: (/** @type {number} */ value) => tick(name, value), ...(log ? { customValues: logTicks(values(name)) } : { showMinLabel: false, showMaxLabel: false }) },
+      ...(log ? { axisTick: { show: true, length: 4, lineStyle: { color: palette.line }, customValues: logTicks(values(name)) } } : {}),
     });
+    const limitMarks = marks.length ? { silent: true, symbol: 'none', animation: false, data: marks, lineStyle: { color: palette.limit, type: [5, 4], width: 1.2 } } : undefined;
+    const [low, high] = third ? extent(third) : [0, 1];
+    const all = series(palette, steps, limitMarks);
+    const shown = all.filter((one) => one.data.length);
     return {
       grid: { left: 60, right: 20, top: third ? 62 : 34, bottom: 46 },
-      legend: legend(palette),
+      legend: legend(palette, { icon: undefined, data: shown.map((one) => one.name).filter((name) => name !== 'Front line') }),
       tooltip: tooltip(palette, { formatter: hover }),
       xAxis: scale(view.x, view.logX, { nameGap: 28 }),
-      yAxis: scale(view.y, view.logY, { nameGap: 46 }),
+      yAxis: [scale(view.y, view.logY, { nameGap: 46 }), { type: 'value', min: 0, max: 1, show: false }],
       visualMap: third ? {
         type: 'continuous', dimension: 2, seriesIndex: [2, 3], show: true, top: 26, left: 0, orient: 'horizontal', itemWidth: 8, itemHeight: 120,
-        min: least(third), max: most(third), text: [`${tick(view.color, most(third))}`, `${label(view.color)}  ${tick(view.color, least(third))}`],
+        min: low, max: high, text: [tick(view.color, high), `${label(view.color)}  ${tick(view.color, low)}`],
         textStyle: { color: palette.muted, fontSize: 11 }, inRange: { color: palette.scale }, calculable: false,
       } : [],
-      series: [
-        { name: 'Front line', type: 'line', data: steps, symbol: 'none', silent: true, lineStyle: { color: palette.accent, width: 1.4, opacity: 0.65 }, z: 3, tooltip: { show: false }, markLine: marks.length ? { silent: true, symbol: 'none', animation: false, data: marks, lineStyle: { color: palette.limit, type: [5, 4], width: 1.2 }, label: { formatter: '{b}', color: palette.limit, fontSize: 11, position: 'insideEndTop', distance: 4 } } : undefined },
-        { name: 'Over budget', type: 'scatter', data: infeasible.filter(known).map(spot), symbol: 'path://M0 0L10 10M10 0L0 10', symbolSize: 5, itemStyle: { color: 'none', borderColor: faded(palette.limit, 0.45), borderWidth: 1 }, z: 1 },
-        { name: 'Dominated', type: 'scatter', data: rest.filter(known).map(spot), symbolSize: rest.length > 2000 ? 3.5 : 5, itemStyle: { color: palette.dim, opacity: rest.length > 2000 ? 0.28 : third ? 0.8 : 0.42 }, z: 2, emphasis: { scale: 1.6, itemStyle: { opacity: 1 } } },
-        { name: 'Front', type: 'scatter', data: front.map(spot), symbolSize: 9, cursor: 'pointer', itemStyle: { color: palette.accent, borderColor: palette.panel, borderWidth: 1.5 }, z: 5, emphasis: { scale: 1.7 } },
-        { name: 'Without teacher', type: 'scatter', data: baseline.map((b) => [b.x, b.y]), symbol: 'rect', symbolSize: 8, itemStyle: { color: 'none', borderColor: palette.baseline, borderWidth: 1.6 }, z: 4 },
-        { name: 'Teacher', type: 'scatter', data: teacher[view.x] != null && teacher[view.y] != null ? [[teacher[view.x], teacher[view.y]]] : [], symbol: 'diamond', symbolSize: 15, itemStyle: { color: palette.teacher, borderColor: palette.panel, borderWidth: 1.5 }, z: 6, label: { show: true, formatter: 'Teacher', position: 'left', color: palette.teacher, fontSize: 11, fontWeight: 600 } },
-        { name: 'Best within the sliders', type: 'scatter', data: chosen != null && known(chosen) ? [spot(chosen)] : [], symbol: 'circle', symbolSize: 19, silent: true, itemStyle: { color: 'none', borderColor: palette.text, borderWidth: 1.8 }, z: 7 },
-      ].map((series) => ({ ...series, legendHoverLink: false })),
+      series: all,
     };
   };
 }
@@ -84,8 +94,3 @@ function pad(end, other, log, sign, name) {
   const value = end + sign * Math.abs(end - other || end || 1) * 0.05;
   return name.endsWith('accuracy') ? Math.min(1, Math.max(0, value)) : lessIsBetter(name) ? Math.max(0, value) : value;
 }
-
-/** @param {(number | null)[]} values */
-const least = (values) => values.reduce((low, value) => (value != null && value < low ? value : low), Infinity);
-/** @param {(number | null)[]} values */
-const most = (values) => values.reduce((high, value) => (value != null && value > high ? value : high), -Infinity);

@@ -78,7 +78,7 @@ export function Chart({ title, summary, name, height = 320, option, depends, sha
         </div>
       </figcaption>
       ${controls && html`<div class="chart-controls">${controls}</div>`}
-      <div class="canvas" style=${{ height: `${height}px` }} role="group" aria-roledescription="chart" tabindex="0"
+      <div class="canvas" style=${{ minHeight: `${height}px` }} role="group" aria-roledescription="chart" tabindex="0"
         aria-label=${`${title}. ${summary}${stops.length ? ' Arrow keys walk along the points, Enter opens one.' : ''}`} ...${walk}>
         <div ref=${box} aria-hidden="true"></div>
       </div>

@@ -39,7 +39,7 @@ export function FrontFigure({ study, columns, view, limits, chosen }) {
   const ends = [front[0], front[front.length - 1]];
   const summary = front.length === 0
     ? 'No candidate in budget has been scored yet.'
-    : `${plural(front.length, 'student')} ${front.length === 1 ? 'is' : 'are'} on the front and ${rest.length.toLocaleString('en')} dominated: from ${figure(view.y, figures[view.y][ends[0]])} at ${figure(view.x, figures[view.x][ends[0]])} to ${figure(view.y, figures[view.y][ends[1]])} at ${figure(view.x, figures[view.x][ends[1]])}.`;
+    : `${plural(front.length, 'student')} ${front.length === 1 ? 'is' : 'are'} on the front and ${rest.length.toLocaleString('en')} dominated: ${label(view.y).toLowerCase()} from ${figure(view.y, figures[view.y][ends[0]])} to ${figure(view.y, figures[view.y][ends[1]])}, ${label(view.x).toLowerCase()} from ${figure(view.x, figures[view.x][ends[0]])} to ${figure(view.x, figures[view.x][ends[1]])}.`;
   const open = (/** @type {any} */ event) => {
     const i = event.value?.[3];
     if (i != null) navigate(studyHref(study, `/candidates/${columns.candidate[i]}`));

@@ -14,7 +14,7 @@ export const scoredRows = (columns) =>
   rowsOf(columns).filter((i) => columns.feasible[i] && columns.figures.accuracy?.[i] != null);
 
 /**
- * The best row within limits, by the first objective; null if there is none.
+ * The best row within limits, by the first objective; of equals the one of fewest parameters; null if there is none.
  * @param {Columns} columns
  * @param {number[]} rows
  * @param {Record<string, number | null>} limits largest allowed figures
@@ -23,11 +23,13 @@ export const scoredRows = (columns) =>
 export function bestWithin(columns, rows, limits, objective) {
   const values = columns.figures[objective.metric] ?? [];
   const sign = objective.direction === 'maximize' ? 1 : -1;
+  const sizes = columns.figures.parameters ?? [];
   const bounds = Object.entries(limits).filter(([name, limit]) => limit != null && columns.figures[name]);
-  let best = null;
+  let best = /** @type {number | null} */ (null);
   for (const i of rows) {
     if (values[i] == null || bounds.some(([name, limit]) => columns.figures[name][i] > /** @type {number} */ (limit))) continue;
-    if (best === null || sign * (values[i] - values[best]) > 0) best = i;
+    const ahead = best === null ? 1 : sign * (values[i] - values[best]) || sizes[best] - sizes[i];
+    if (ahead > 0) best = i;
   }
   return best;
 }

@@ -102,7 +102,7 @@ function Table({ studies, query, picked, setPicked }) {
 /** @param {{study: any}} props */
 function Progressed({ study }) {
   const { trials, limits } = study;
-  return html`<div class="progressed"><${Progress} done=${study.progress} label=${`Progress of ${study.name}`} />
+  return html`<div class="progressed">${study.progress < 1 && html`<${Progress} done=${study.progress} label=${`Progress of ${study.name}`} />`}
     <span class="sub">${count(trials.total)}${limits.trials ? ` of ${count(limits.trials)}` : ''} trials${study.seconds_left != null ? ` · ${duration(study.seconds_left)} left` : ''}</span></div>`;
 }
 

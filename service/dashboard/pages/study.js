@@ -2,7 +2,7 @@
 import { html, useEffect, useMemo, useRef, useState } from '../core/html.js';
 import { address, studyPath } from '../core/api.js';
 import { bestWithin, extent, rowsOf, scoredRows } from '../core/columns.js';
-import { count, duration, figure, label, number, percent, plural, points } from '../core/format.js';
+import { count, duration, figure, label, number, percent, plural, points, short } from '../core/format.js';
 import { useResource } from '../core/resource.js';
 import { changeQuery, studyHref, useQuery } from '../core/router.js';
 import { Progress } from '../components/badge.js';
@@ -31,8 +31,8 @@ export default function StudyPage({ study: name }) {
       ? html`<div class="panel"><${Empty} title=${data.state === 'queued' ? 'Waiting for a worker' : 'No candidate yet'}>
           <p>The first students appear here as soon as they are proposed; the teacher may be training.</p><//></div>`
       : html`<${Loaded} resource=${columns} lines=${10}>${(/** @type {any} */ all) => html`<${Overview} study=${data} columns=${all} />`}<//>`}
-    <${SearchFigures} study=${data} />
     ${data.final.length > 0 && html`<${FinalStage} study=${data} />`}
+    <${SearchFigures} study=${data} />
     <${Equivalents} texts=${{
       CLI: `autokd study show ${shellWord(data.name)}\nautokd front ${shellWord(data.name)} --json\nautokd export ${shellWord(data.name)} --best --output out`,
       curl: curl(studyPath(data.id)),
@@ -58,12 +58,12 @@ function Figures({ study }) {
       <div><dt>Best ${label(objective.metric).toLowerCase()}</dt><dd>${figure(objective.metric, best?.[objective.metric])}
         <small>${gain == null ? 'nothing in budget yet' : objective.metric === 'accuracy' ? `${points(gain)} against the teacher` : 'validation split'}</small></dd></div>
       <div><dt>Its parameters</dt><dd>${count(best?.parameters)}
-        <small>${best && teacher.parameters ? `${number(teacher.parameters / best.parameters)}× fewer than the teacher` : '–'}</small></dd></div>
+        <small>${best && teacher.parameters ? `${short(teacher.parameters / best.parameters)}× fewer than the teacher` : '–'}</small></dd></div>
       <div><dt>Its peak memory</dt><dd>${figure('peak_activation_bytes', best?.peak_activation_bytes)}
-        <small>${best && teacher.peak_activation_bytes ? `${number(teacher.peak_activation_bytes / best.peak_activation_bytes)}× less than the teacher` : '–'}</small></dd></div>
+        <small>${best && teacher.peak_activation_bytes ? `${short(teacher.peak_activation_bytes / best.peak_activation_bytes)}× less than the teacher` : '–'}</small></dd></div>
       <div><dt>Front</dt><dd>${plural(study.front_size, 'student')}<small>hypervolume ${number(volume)}</small></dd></div>
       <div><dt>Trials</dt><dd>${count(trials.total)}<small>${limits.trials ? `of ${count(limits.trials)}` : 'no limit'} · ${count(trials.failed)} failed</small>
-        <${Progress} done=${study.progress} label="Progress of the search" /></dd></div>
+        ${study.progress < 1 && html`<${Progress} done=${study.progress} label="Progress of the search" />`}</dd></div>
       <div><dt>Time</dt><dd>${duration(study.seconds)}<small>${study.seconds_left != null ? `about ${duration(study.seconds_left)} left` : `${count(trials.infeasible)} over budget cost none`}</small></dd></div>
     </dl>`;
 }
@@ -100,7 +100,7 @@ function Overview({ study, columns }) {
   return html`
     <div class="grid stretch">
       <section class="panel span-8"><${FrontFigure} study=${study} columns=${columns} view=${view} limits=${{ ...study.budget, ...within }} chosen=${chosen} /></section>
-      <section class="panel span-4" aria-label="Best student within limits">
+      <section class="panel span-4 with-answer" aria-label="Best student within limits">
         <h2>Best student within</h2>
         <${Sliders} metrics=${metrics.slice(0, 4)} limits=${limits} set=${setLimit} />
         <${Answer} study=${study} columns=${columns} row=${chosen} objective=${objective} />
