@@ -68,7 +68,7 @@ export function frontOption({ columns, view, front, rest, infeasible, teacher, l
       ...(log ? { axisTick: { show: true, length: 4, lineStyle: { color: palette.line }, customValues: logTicks(values(name)) } } : {}),
     });
     const limitMarks = marks.length ? { silent: true, symbol: 'none', animation: false, data: marks, lineStyle: { color: palette.limit, type: [5, 4], width: 1.2 } } : undefined;
-    const [low, high] = third ? extent(third) : [0, 1];
+    const [low, high] = third ? extent(third, [...front, ...rest]) : [0, 1];
     const all = series(palette, steps, limitMarks);
     const shown = all.filter((one) => one.data.length);
     return {

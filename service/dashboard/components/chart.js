@@ -17,11 +17,13 @@ import { csvOf, save } from './save.js';
  *   option: (palette: any) => any, depends: any[], shape?: string,
  *   table: ChartTable, stops?: Stop[], controls?: any,
  *   onSelect?: (event: any) => void, on?: Record<string, (event: any, chart: any) => void>,
+ *   after?: (chart: any) => void, afterDepends?: any[],
  * }} props
  *   option: ECharts' option for a palette, made anew when `depends` change; shape: when this changes too, the chart
- *   starts afresh (other axes), else only its data are replaced and what was brushed stays
+ *   starts afresh (other axes), else only its data are replaced and what was brushed stays; after: what to tell the
+ *   chart once it is drawn, and when `afterDepends` change
  */
-export function Chart({ title, summary, name, height = 320, option, depends, shape = '', table, stops = [], controls, onSelect, on = {} }) {
+export function Chart({ title, summary, name, height = 320, option, depends, shape = '', table, stops = [], controls, onSelect, on = {}, after, afterDepends = [] }) {
   const box = useRef(/** @type {HTMLDivElement | null} */ (null));
   const chart = useRef(/** @type {any} */ (null));
   const drawn = useRef('');
@@ -60,6 +62,7 @@ export function Chart({ title, summary, name, height = 320, option, depends, sha
     drawn.current = now;
     chart.current.setOption({ ...base(palette), ...option(palette) }, options);
   }, [ready, palette, shape, ...depends]);
+  useLayoutEffect(() => void (ready && after?.(chart.current)), [ready, palette, shape, ...afterDepends]);
 
   const keep = async (/** @type {'svg' | 'png' | 'csv'} */ kind) => save(kind, name, {
     option: { ...base(palette), ...option(palette) }, palette, width: box.current?.clientWidth ?? 800, height,

@@ -29,7 +29,7 @@ export function Curves({ curves, teacher }) {
 function Group({ group, curves, teacher }) {
   const several = curves.length > 1;
   const all = curves.flatMap((curve) => group.names.filter((name) => curve.metrics[name]?.length).map((name) => ({
-    name: several ? `${curve.name}${group.names.length > 1 ? ` ${name}` : ''}` : name.replace(/^loss\//, ''), values: curve.metrics[name],
+    name: several ? `${curve.name}${group.names.length > 1 ? ` ${name}` : ''}` : name.replace(/^loss\//, '').replace(/_/g, ' '), values: curve.metrics[name],
   })));
   const metric = group.name === 'accuracy' ? 'accuracy' : '';
   const say = (/** @type {any} */ value) => (metric ? figure(metric, value) : number(value));

@@ -17,7 +17,7 @@ const COSTS = { parameters: 'Parameters', macs: 'MACs', bytes: 'Memory' };
 async function layout(graph) {
   const dagre = await import('../vendor/dagre.js');
   const drawing = new dagre.Graph();
-  drawing.setGraph({ rankdir: 'TB', nodesep: 14, ranksep: 26, marginx: 54, marginy: 12 });
+  drawing.setGraph({ rankdir: 'TB', nodesep: 14, ranksep: 16, marginx: 54, marginy: 12 });
   drawing.setDefaultEdgeLabel(() => ({}));
   for (const node of graph.nodes) drawing.setNode(node.id, { width: WIDTH, height: HEIGHT });
   for (const edge of graph.edges) drawing.setEdge(edge.source, edge.target);

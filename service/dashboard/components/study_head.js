@@ -26,9 +26,10 @@ export const verbsOf = (state) => {
 };
 
 /**
- * @param {{study: any, reload?: () => void, page: '' | '/analyse' | '/candidates' | null, crumb?: string}} props
+ * @param {{study: any, reload?: () => void, page: '' | '/analyse' | '/candidates' | null, crumb?: string, children?: any}} props
+ *   crumb: title of a page below the study's, children: what stands beside it
  */
-export function StudyHead({ study, reload = () => {}, page, crumb }) {
+export function StudyHead({ study, reload = () => {}, page, crumb, children }) {
   useEffect(() => void (document.title = `${crumb ? `${crumb} · ` : ''}${study.name} · autokd`), [study.name, crumb]);
   useEffect(() => announce(`${study.name} is ${study.state}`), [study.state]);
   const does = (/** @type {keyof typeof VERBS} */ verb) => async () => {
@@ -41,6 +42,7 @@ export function StudyHead({ study, reload = () => {}, page, crumb }) {
         ? html`<a href=${studyHref(study)}>${study.name}</a><span aria-hidden="true">/</span><a href=${studyHref(study, '/candidates')}>Candidates</a>`
         : study.id}</p>
       <h1>${crumb ?? study.name}</h1>
+      ${children}
       ${!crumb && html`<${Badge} state=${study.state} reason=${study.stop_reason} />`}
       ${!crumb && html`<div class="actions">
         ${verbsOf(study.state).map((verb) => html`<${Asking} key=${verb} ...${VERBS[verb]} act=${does(verb)} />`)}

@@ -83,6 +83,7 @@ const METRICS = {
 export function label(name) {
   if (METRICS[name]) return METRICS[name].label;
   const text = name.replace(/_/g, ' ');
+  if (name.includes('.')) return text;
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 

@@ -21,12 +21,12 @@ export default function CandidatePage({ study: name, candidate: number }) {
   const study = useResource(address(studyPath(name)), { live: '*', kinds: ['study'] });
   const candidate = useResource(address(`${studyPath(name)}/candidates/${number}`), { live: study.data?.id, kinds: ['trial', 'epoch'] });
   return html`<${Loaded} resource=${study}>${(/** @type {any} */ data) => html`
-    <${StudyHead} study=${data} page=${null} crumb=${`Candidate ${number}`} />
-    <${Loaded} resource=${candidate} lines=${9}>${(/** @type {any} */ one) => html`<${Candidate} study=${data} candidate=${one} reload=${candidate.reload} />`}<//>`}<//>`;
+    <${StudyHead} study=${data} page=${null} crumb=${`Candidate ${number}`}>${candidate.data && html`<${Actions} study=${data} candidate=${candidate.data} reload=${candidate.reload} />`}<//>
+    <${Loaded} resource=${candidate} lines=${9}>${(/** @type {any} */ one) => html`<${Candidate} study=${data} candidate=${one} />`}<//>`}<//>`;
 }
 
-/** @param {{study: any, candidate: any, reload: () => void}} props */
-function Candidate({ study, candidate, reload }) {
+/** @param {{study: any, candidate: any}} props */
+function Candidate({ study, candidate }) {
   const [query] = useQuery();
   const path = studyPath(study.id);
   const trials = [{ number: candidate.trial, kind: 'search', repeat: 0 }, ...candidate.repeats];
@@ -34,12 +34,7 @@ function Candidate({ study, candidate, reload }) {
   const trial = useResource(address(`${path}/trials/${shown}`), { live: study.id, kinds: ['trial', 'epoch'] });
   const metrics = useResource(address(`${path}/trials/${shown}/metrics`, { max_points: 200 }), { live: study.id, kinds: ['epoch', 'trial'] });
   const graph = useResource(address(`${path}/candidates/${candidate.number}/graph`));
-  const canExport = candidate.figures.accuracy != null || candidate.final;
   return html`
-    <div class="page-head"><${Badge} state=${candidate.state} />${candidate.on_front && html`<span class="chip">on the front</span>`}${!candidate.feasible && html`<span class="chip">over budget</span>`}
-      <div class="actions">${candidate.state === 'failed' && html`<button onClick=${async () => { await attempt(() => post(`${path}/trials/${candidate.trial}:retry`), 'Queued again'); reload(); }}>Retry</button>`}
-        <a class="button" href=${`/compare?candidate=${study.id}/${candidate.number}`}>Compare</a>
-        ${canExport && html`<${ExportButton} primary study=${study} trial=${candidate.trial} candidate=${candidate.number} />`}</div></div>
     <${Figures} study=${study} candidate=${candidate} />
     <section class="panel"><div class="panel-head"><h2>Architecture</h2><a class="button" href=${`${API}${path}/candidates/${candidate.number}/graph.svg`} download=${`candidate-${candidate.number}.svg`}>SVG</a></div>
       <${Loaded} resource=${graph}>${(/** @type {any} */ data) => html`<${Network} graph=${data} />`}<//></section>
@@ -59,6 +54,22 @@ function Candidate({ study, candidate, reload }) {
     ${candidate.final && html`<${Repeats} candidate=${candidate} />`}
     <${ModelCard} path=${`${path}/candidates/${candidate.number}/model_card`} />
     <${Equivalents} summary="Reproduce it, or get it by other means" texts=${reproduce(study, candidate)} />`;
+}
+
+/** How it stands and what can be done. @param {{study: any, candidate: any, reload: () => void}} props */
+function Actions({ study, candidate, reload }) {
+  const { state, trial, number: name } = candidate;
+  const retry = async () => {
+    await attempt(() => post(`${studyPath(study.id)}/trials/${trial}:retry`), 'Queued again');
+    reload();
+  };
+  return html`
+    <${Badge} state=${state} />${candidate.on_front && html`<span class="chip">on the front</span>`}${!candidate.feasible && html`<span class="chip">over budget</span>`}
+    <div class="actions">
+      ${state === 'failed' && html`<button onClick=${retry}>Retry</button>`}
+      <a class="button" href=${`/compare?candidate=${study.id}/${name}`}>Compare</a>
+      ${(candidate.figures.accuracy != null || candidate.final) && html`<${ExportButton} primary study=${study} trial=${trial} candidate=${name} />`}
+    </div>`;
 }
 
 /** @param {any} study @param {any} candidate */
