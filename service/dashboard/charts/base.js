@@ -52,14 +52,31 @@ export const legend = (palette, more = {}) => ({
   textStyle: { color: palette.muted, fontSize: 12 }, inactiveColor: palette.line, ...more,
 });
 
-/** Ticks of a logarithmic axis: 1, 2 and 5 times the powers of ten, fewer where there are many. @param {number[]} values */
-export function logTicks(values) {
-  const [low, high] = [Math.min(...values), Math.max(...values)];
-  const first = Math.floor(Math.log10(low));
-  const powers = Array.from({ length: Math.max(1, Math.ceil(Math.log10(high)) - first + 1) }, (_, k) => 10 ** (first + k));
-  const all = powers.flatMap((power) => (powers.length > 5 ? [power] : [power, 2 * power, 5 * power]));
-  return all.filter((tick) => tick >= low * 0.8 && tick <= high * 1.25);
+/**
+ * Where an axis has its ticks, if the library's own would not read well: 1, 2 and 5 times powers of ten on a
+ * logarithmic axis, powers of two for bytes.
+ * @param {string} metric
+ * @param {number} low
+ * @param {number} high
+ * @param {boolean} log
+ * @returns {number[] | undefined}
+ */
+export function ticksOf(metric, low, high, log) {
+  const inside = (/** @type {number} */ tick) => tick >= low && tick <= high;
+  if (!(high > low)) return undefined;
+  if (metric.endsWith('bytes')) {
+    const step = 2 ** Math.ceil(Math.log2((high - low) / 5));
+    const first = Math.ceil(log ? Math.log2(low) : low / step);
+    const last = Math.floor(log ? Math.log2(high) : high / step);
+    return Array.from({ length: Math.max(0, last - first + 1) }, (_, k) => (log ? 2 ** (first + k) : step * (first + k)));
+  }
+  if (!log) return undefined;
+  const powers = Array.from({ length: Math.ceil(Math.log10(high / low)) + 2 }, (_, k) => 10 ** (Math.floor(Math.log10(low)) + k));
+  return powers.flatMap((power) => (powers.length > 6 ? [power] : [power, 2 * power, 5 * power])).filter(inside);
 }
+
+/** An axis's labels and marks at chosen places. @param {number[] | undefined} values @param {any} palette */
+export const ticksAt = (values, palette) => (values ? { axisTick: { show: true, length: 4, lineStyle: { color: palette.line }, customValues: values } } : {});
 
 /** What a rich text may not hold: its own marks. @param {any} text */
 export const plain = (text) => String(text).replace(/[{}|]/g, ' ');

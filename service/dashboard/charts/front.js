@@ -1,7 +1,7 @@
 /** The Pareto front: any two metrics, a third as colour; teacher, budget, baseline, and what is dominated. */
 import { figure, label, lessIsBetter, tick } from '../core/format.js';
 import { extent } from '../core/columns.js';
-import { axis, faded, legend, lines, logTicks, tooltip } from './base.js';
+import { axis, faded, legend, lines, ticksAt, ticksOf, tooltip } from './base.js';
 
 /**
  * @typedef {import('../core/columns.js').Columns} Columns
@@ -54,19 +54,21 @@ export function frontOption({ columns, view, front, rest, infeasible, teacher, l
       { name: 'Teacher', type: 'scatter', data: teacher[view.x] != null && teacher[view.y] != null ? [[teacher[view.x], teacher[view.y]]] : [], symbol: 'diamond', symbolSize: 15, itemStyle: { color: palette.teacher, borderColor: palette.panel, borderWidth: 1.5 }, z: 6, label: { show: true, formatter: 'Teacher', position: 'left', color: palette.teacher, fontSize: 11, fontWeight: 600 } },
       { name: 'Best within the sliders', type: 'scatter', data: chosen != null && known(chosen) ? [spot(chosen)] : [], symbol: 'circle', symbolSize: 19, silent: true, itemStyle: { color: 'none', borderColor: palette.text, borderWidth: 1.8 }, z: 7 },
   ];
-  const values = (/** @type {string} */ name) => [...extent(columns.figures[name]), teacher[name], limits[name]].filter((value) => value > 0);
   return (palette) => {
     const steps = front.flatMap((i, k) => (k ? [[xs[i], ys[front[k - 1]]], [xs[i], ys[i]]] : [[xs[i], ys[i]]]));
     const marks = [view.x, view.y].flatMap((name, k) => (limits[name] == null ? [] : [{ [k ? 'yAxis' : 'xAxis']: limits[name], name: `≤ ${tick(name, limits[name])}`, label: { formatter: '{b}', color: palette.limit, fontSize: 11, position: k ? 'insideEndTop' : 'end', distance: 3 } }]));
-    const extra = (/** @type {string} */ name) => [teacher[name], limits[name]].filter((value) => value != null);
-    const scale = (/** @type {string} */ name, /** @type {boolean} */ log, /** @type {any} */ more) => axis(palette, {
-      type: log ? 'log' : 'value', name: label(name), scale: true, ...more,
+    const scored = [...front, ...rest, ...infeasible];
+    const scale = (/** @type {string} */ name, /** @type {boolean} */ log, /** @type {any} */ more) => {
       // The teacher and the limits are part of the picture, even beyond the students.
-      min: ({ min, max }) => pad(Math.min(min, ...extra(name)), max, log, -1, name),
-      max: ({ min, max }) => pad(Math.max(max, ...extra(name)), min, log, 1, name),
-      axisLabel: { formatter: (/** @type {number} */ value) => tick(name, value), ...(log ? { customValues: logTicks(values(name)) } : { showMinLabel: false, showMaxLabel: false }) },
-      ...(log ? { axisTick: { show: true, length: 4, lineStyle: { color: palette.line }, customValues: logTicks(values(name)) } } : {}),
-    });
+      const shown = [...extent(columns.figures[name], scored), teacher[name], limits[name]].filter((value) => Number.isFinite(value));
+      const [least, most] = [Math.min(...shown), Math.max(...shown)];
+      const [min, max] = [pad(least, most, log, -1, name), pad(most, least, log, 1, name)];
+      const ticks = ticksOf(name, min, max, log);
+      return axis(palette, {
+        type: log ? 'log' : 'value', name: label(name), min, max, ...more, ...ticksAt(ticks, palette),
+        axisLabel: { formatter: (/** @type {number} */ value) => tick(name, value), ...(ticks ? { customValues: ticks } : { showMinLabel: false, showMaxLabel: false }) },
+      });
+    };
     const limitMarks = marks.length ? { silent: true, symbol: 'none', animation: false, data: marks, lineStyle: { color: palette.limit, type: [5, 4], width: 1.2 } } : undefined;
     const [low, high] = third ? extent(third, [...front, ...rest]) : [0, 1];
     const all = series(palette, steps, limitMarks);
@@ -89,7 +91,7 @@ export function frontOption({ columns, view, front, rest, infeasible, teacher, l
 
 /** An end of an axis, with room. @param {number} end @param {number} other @param {boolean} log @param {number} sign @param {string} name */
 function pad(end, other, log, sign, name) {
-  if (!Number.isFinite(end)) return undefined;
+  if (!Number.isFinite(end)) return sign > 0 ? 1 : 0;
   if (log) return Math.max(1e-9, end * (sign > 0 ? 1.25 : 0.8));
   const value = end + sign * Math.abs(end - other || end || 1) * 0.05;
   return name.endsWith('accuracy') ? Math.min(1, Math.max(0, value)) : lessIsBetter(name) ? Math.max(0, value) : value;

@@ -17,7 +17,7 @@ import { csvOf, save } from './save.js';
  *   option: (palette: any) => any, depends: any[], shape?: string,
  *   table: ChartTable, stops?: Stop[], controls?: any,
  *   onSelect?: (event: any) => void, on?: Record<string, (event: any, chart: any) => void>,
- *   after?: (chart: any) => void, afterDepends?: any[],
+ *   after?: (chart: any, palette: any) => void, afterDepends?: any[],
  * }} props
  *   option: ECharts' option for a palette, made anew when `depends` change; shape: when this changes too, the chart
  *   starts afresh (other axes), else only its data are replaced and what was brushed stays; after: what to tell the
@@ -62,7 +62,7 @@ export function Chart({ title, summary, name, height = 320, option, depends, sha
     drawn.current = now;
     chart.current.setOption({ ...base(palette), ...option(palette) }, options);
   }, [ready, palette, shape, ...depends]);
-  useLayoutEffect(() => void (ready && after?.(chart.current)), [ready, palette, shape, ...afterDepends]);
+  useLayoutEffect(() => void (ready && after?.(chart.current, palette)), [ready, palette, shape, ...afterDepends]);
 
   const keep = async (/** @type {'svg' | 'png' | 'csv'} */ kind) => save(kind, name, {
     option: { ...base(palette), ...option(palette) }, palette, width: box.current?.clientWidth ?? 800, height,
