@@ -21,8 +21,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
 
 _MOST_NAMES = 24
 """Names that are listed of a catalogue; the nearest one is named in any case."""
@@ -40,6 +40,15 @@ class AutokdError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message}\nhint: {self.hint}" if self.hint else self.message
+
+    def as_data(self) -> dict[str, Any]:
+        """What another process needs to say the same: JSON data."""
+        return {
+            "class": type(self).__name__,
+            "message": self.message,
+            "hint": self.hint,
+            "exit_code": self.exit_code,
+        }
 
 
 @dataclass(frozen=True)
@@ -73,6 +82,10 @@ class SpecError(AutokdError, ValueError):
         title = f"{source} has {count} mistake{'' if count == 1 else 's'}:"
         lines = [str(mistake).replace("\n", "\n  ") for mistake in self.mistakes]
         super().__init__("\n".join([title, *(f"  {line}" for line in lines)]))
+
+    def as_data(self) -> dict[str, Any]:
+        """The same, with all `mistakes`."""
+        return {**super().as_data(), "mistakes": [asdict(mistake) for mistake in self.mistakes]}
 
 
 class UnknownNameError(AutokdError, LookupError):
@@ -126,8 +139,22 @@ class StoreVersionError(ConflictError):
     """The database was written by another version of autokd, or is no autokd database."""
 
 
+class StoreUnavailableError(ConflictError):
+    """The database does not answer; it may do so later."""
+
+
 class StaleTokenError(ConflictError):
     """An attempt wrote after its lease was given to another attempt; the write was refused."""
+
+
+class StaleVersionError(ConflictError):
+    """Something was to be changed that somebody else has changed since it was read."""
+
+
+class AccessError(AutokdError):
+    """Who asks is not known, or may not do this."""
+
+    exit_code = 5
 
 
 class NothingFeasibleError(AutokdError):

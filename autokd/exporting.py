@@ -43,8 +43,9 @@ def export_student(
     formats: Sequence[str] = ("onnx", "safetensors"),
     data: Data | None = None,
     space: SearchSpace | None = None,
+    recorded: bool = True,
 ) -> dict[str, Any]:
-    """Writes a student of a study into a folder, verified, and records the files.
+    """Writes a student of a study into a folder, verified.
 
     A candidate that was retrained in the final stage is exported with the weights of its seed of
     best validation accuracy, and scored on the test split; another one with the weights of its
@@ -59,6 +60,7 @@ def export_student(
         formats: of `autokd.export.FORMATS`.
         data: in place of the spec's, for a study with data of its own.
         space: in place of the spec's, likewise.
+        recorded: whether the files are to be artefacts of the study.
 
     Returns:
         What `student.json` holds.
@@ -103,7 +105,8 @@ def export_student(
         formats=formats,
         images=data.validation if source.kind is TrialKind.SEARCH else data.test(),
     )
-    _remember(store, record, found, folder, written)
+    if recorded:
+        _remember(store, record, found, folder, written)
     return written
 
 

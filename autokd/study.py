@@ -25,6 +25,7 @@ from autokd.errors import (
     NotFoundError,
     NothingFeasibleError,
     StorageFullError,
+    StoreUnavailableError,
 )
 from autokd.executors import (
     Alive,
@@ -40,8 +41,8 @@ from autokd.final_stage import Retraining, retrainings
 from autokd.multiobjective import Objective, ParetoFront
 from autokd.seeding import rng_for, seed_for
 from autokd.space import Architecture
-from autokd.spec import FinalSpec, StudySpec
-from autokd.store import Store, StudyRecord
+from autokd.spec import FinalSpec, LimitsSpec, StudySpec
+from autokd.store import OperationRecord, Store, StudyRecord
 from autokd.strategies import Fidelity, SpaceExhausted, Strategy
 from autokd.trial import (
     CHECKPOINT,
@@ -62,6 +63,9 @@ _LOG = logging.getLogger(__name__)
 
 _MOST_LOST_WORKERS = 3
 """A trial whose worker is lost so often is taken to kill its workers."""
+
+TRIAL_REQUESTS = ("cancel_trial", "enqueue", "retry")
+"""Kinds of operations that the process that runs a study does, since it alone writes its trials."""
 
 _PROPOSALS_WITHOUT_GAIN = 5
 """In a row; one alone may be a model that was misled."""
@@ -151,6 +155,8 @@ class Study:
             runs.
         evaluator: the learning side.
         make_executor: starts the workers; called when the teacher is ready.
+        admit: the suggestion that somebody's own candidate is, from the request that names it;
+            raises AutokdError if the space has no such candidate.
         observe: called after each thing that happens.
     """
 
@@ -167,6 +173,7 @@ class Study:
         spec: StudySpec,
         evaluator: Evaluator,
         make_executor: Callable[[], Executor],
+        admit: Callable[[Mapping[str, Any]], Suggestion] | None = None,
         observe: Observer | None = None,
     ) -> None:
         self.record = record
@@ -178,13 +185,19 @@ class Study:
         self.teacher_cost = teacher_cost
         self.spec = spec
         self.evaluator = evaluator
+        self.share: int | None = None
+        """Slots of the executor that it may use, at least 1; None: all. Any thread may set it."""
         self._make_executor = make_executor
+        self._admit = admit
         self._observe = observe or (lambda study, happening: None)
         # The record, kept to save reading it again at every step: by number.
         self._trials = {trial.number: trial for trial in store.trials(record.id)}
         self._running: dict[int, _Running] = {}
         self._stop_asked = False
+        self._at_once = False
+        self._enough = False
         self._exhausted = False
+        self._cancelled: set[int] = set()
         self._searching_since: float | None = None
 
     @property
@@ -207,6 +220,19 @@ class Study:
         """Asks the loop to end soon: running trials save a checkpoint and can go on later."""
         self._stop_asked = True
 
+    def cancel(self) -> None:
+        """Asks the loop to end now: running trials lose the epoch that they are in."""
+        self._at_once = True
+        self._stop_asked = True
+
+    def finish(self) -> None:
+        """Asks the search to end and the final stage to begin; what runs ends its rung first."""
+        self._enough = True
+
+    def change_limits(self, limits: LimitsSpec, final: FinalSpec | None) -> None:
+        """Goes on within other limits, from its next step on."""
+        self.spec = self.spec.model_copy(update={"limits": limits, "final": final})
+
     def run(self) -> ParetoFront:
         """Searches until a limit is reached, then runs the final stage.
 
@@ -221,12 +247,15 @@ class Study:
             NothingFeasibleError: no architecture within the budget was found.
         """
         with self.store.coordinate(self.record.id):
-            self._update(spec=self.spec.model_dump(mode="json"))
             self._adopt_record()
-            self._stop_asked = self._exhausted = False
+            spec = self.spec.model_dump(mode="json")
+            if spec != self.record.spec:
+                self._update(spec=spec)
+            self._exhausted = False
             if self._is_done():
+                self._update(wish=None)
                 return self.front
-            self._update(state=StudyState.RUNNING, stop_reason=None)
+            self._update(state=StudyState.RUNNING, stop_reason=None, error=None)
             try:
                 reason = self._run_stages()
             except KeyboardInterrupt:
@@ -236,10 +265,15 @@ class Study:
             except NothingFeasibleError:
                 self._end(StopReason.NOTHING_FEASIBLE)
                 raise
-            except AutokdError:
-                self._update(state=StudyState.STOPPED)
+            except StoreUnavailableError:
+                raise  # where the record stands is where it goes on
+            except AutokdError as error:
+                self._update(state=StudyState.FAILED, error=str(error), wish=None)
                 raise
-            self._end(reason)
+            else:
+                self._end(reason)
+            finally:
+                self._stop_asked = self._at_once = False
         return self.front
 
     def _run_stages(self) -> StopReason:
@@ -262,6 +296,11 @@ class Study:
                 self._run_final_stage(executor, self.spec.final)
         finally:
             executor.close()
+            # What still ran, if the end was sudden, waits for the next run.
+            for attempt_id, running in self._running.items():
+                token = running.token
+                self._remember(self._release(attempt_id, token, running, AttemptState.STOPPED))
+            self._running.clear()
         return reason
 
     def _check_content(self) -> None:
@@ -304,6 +343,8 @@ class Study:
 
     def _limit_reached(self) -> StopReason | None:
         """The limit that forbids to start anything more, if there is one."""
+        if self._enough:
+            return StopReason.ENOUGH
         search = self._of_kind(TrialKind.SEARCH)
         failed = sum(trial.state is TrialState.FAILED for trial in search)
         if failed > self.spec.limits.failures:
@@ -437,20 +478,51 @@ class Study:
         next proposal knows what the trial before it came to, however the study was interrupted.
         """
         while True:
-            while not self._stop_asked and len(self._running) < executor.slots:
+            self._serve_requests(executor)
+            slots = min(executor.slots, self.share or executor.slots)
+            while not self._stop_asked and len(self._running) < slots:
                 trial = next_trial()
                 if trial is None:
                     break
                 self._dispatch(executor, trial)
-            if not self._running:
+            if not self._running or self._at_once:
                 return
-            if prepare is not None and len(self._running) == executor.slots > 1:
+            if prepare is not None and len(self._running) == slots > 1:
                 prepare()
             if self._stop_asked or self._deadline_passed():
                 for attempt_id in self._running:
                     executor.stop(attempt_id)
             for event in executor.poll(_POLL_SECONDS):
                 self._take(event)
+
+    def _serve_requests(self, executor: Executor) -> None:
+        """Does what people have asked to be done to single trials, and says what came of it."""
+        asked = self.store.operations(self.record.id, kinds=TRIAL_REQUESTS, states=("queued",))
+        for operation in asked:
+            try:
+                response = self._serve(operation, executor)
+            except AutokdError as error:
+                self.store.end_operation(operation.id, error=error.as_data())
+            else:
+                self.store.end_operation(operation.id, response=response)
+
+    def _serve(self, operation: OperationRecord, executor: Executor) -> dict[str, Any]:
+        store, study = self.store, self.record.id
+        if operation.kind == "enqueue":
+            if self._admit is None:
+                raise ConflictError("this study takes no candidates from outside")
+            return {"trial": self._add(self._admit(operation.request)).number}
+        number = operation.request["trial"]
+        if operation.kind == "retry":
+            self._remember(store.retry_trial(study, number))
+            return {"trial": number}
+        attempts = [id for id, running in self._running.items() if running.trial == number]
+        if attempts:
+            self._cancelled.add(number)
+            executor.stop(attempts[0])
+        else:
+            self._remember(store.cancel_trial(study, number))
+        return {"trial": number}
 
     def _deadline_passed(self) -> bool:
         seconds = self.spec.limits.seconds
@@ -478,7 +550,7 @@ class Study:
             test=trial.kind is not TrialKind.SEARCH,
         )
         trial = self._remember(replace(trial, state=TrialState.RUNNING))
-        self._running[attempt.id] = _Running(trial.number, lease.n, Path(lease.folder))
+        self._running[attempt.id] = _Running(trial.number, lease.token, Path(lease.folder))
         executor.submit(attempt)
         self._tell("started", trial)
 
@@ -520,6 +592,9 @@ class Study:
                 trial = store.fail_attempt(attempt_id, token, failure)
             case Lost():
                 trial = self._release(attempt_id, token, running, AttemptState.LOST)
+            case Stopped() if running.trial in self._cancelled:
+                failure = Failure(FailureClass.CANCELLED, "cancelled")
+                trial = store.fail_attempt(attempt_id, token, failure)
             case Stopped():
                 trial = self._release(attempt_id, token, running, AttemptState.STOPPED)
         del self._running[attempt_id]
@@ -556,7 +631,7 @@ class Study:
         self._trials = {trial.number: trial for trial in self.store.trials(self.record.id)}
         self._running.clear()
         for lease in self.store.running_attempts(self.record.id):
-            running = _Running(lease.trial, lease.n, Path(lease.folder))
+            running = _Running(lease.trial, lease.token, Path(lease.folder))
             self._remember(self._release(lease.id, lease.token, running, AttemptState.LOST))
 
     def _is_done(self) -> bool:
@@ -583,7 +658,10 @@ class Study:
     def _end(self, reason: StopReason) -> None:
         completed = reason in _WITH_FINAL_STAGE and not self._stop_asked
         state = StudyState.COMPLETED if completed else StudyState.STOPPED
-        self._update(state=state, stop_reason=StopReason.USER if self._stop_asked else reason)
+        # One that was interrupted is still wanted: to go on, or to be told as paused or cancelled.
+        wish = {} if self._stop_asked else {"wish": None}
+        reason = StopReason.USER if self._stop_asked else reason
+        self._update(state=state, stop_reason=reason, **wish)
         self._tell("ended")
 
     def _of_kind(self, kind: TrialKind) -> list[Trial]:
@@ -615,6 +693,7 @@ _WITH_FINAL_STAGE = frozenset(
         StopReason.SECONDS,
         StopReason.CONVERGED,
         StopReason.SPACE_EXHAUSTED,
+        StopReason.ENOUGH,
     }
 )
 """Ways to end a search that leave something worth retraining in full."""
@@ -629,5 +708,5 @@ class _Running:
     """An attempt under way, as far as the loop must remember it."""
 
     trial: int
-    n: int
+    token: str
     folder: Path

@@ -13,15 +13,27 @@ A trial's states::
       │          ▼
       └──────── PAUSED               finished a lower rung; promoted when its rank allows
 
+What is queued or paused may also be cancelled, which is a failure, and what failed be queued again.
+
 A finished study counts its paused trials as pruned: they were stopped early. They keep their
 checkpoints, so that a study that is extended can still promote them.
 
 A study's states::
 
     CREATED ──► RUNNING ──► COMPLETED   a limit was reached and the final stage is done
-                  ▲  │
-                  │  └────► STOPPED     by the user, too many failures, or nothing feasible
-                  └───────── (search again, or with larger limits, continues either)
+                  ▲  ├────► STOPPED     by the user, too many failures, or nothing feasible
+                  │  └────► FAILED      could not begin or go on: `error` says why
+                  └───────── (search again, or with larger limits, continues any)
+
+A study that a coordinator runs has a *wish* beside its state: what its owner wants of it. Together
+they are its *status*, which is what people are shown::
+
+    wish      not running            running
+    RUN       queued                 running
+    PAUSE     paused                 pausing       after the running epochs nothing trains
+    STOP      stopping               stopping      nothing new starts; the final stage runs
+    CANCEL    cancelled              cancelling    all training ends
+    none      its state              running
 """
 
 from __future__ import annotations
@@ -70,6 +82,26 @@ class StudyState(StrEnum):
     RUNNING = "running"
     COMPLETED = "completed"
     STOPPED = "stopped"
+    FAILED = "failed"
+
+
+class StudyWish(StrEnum):
+    """What the owner of a study wants its coordinator to do with it."""
+
+    RUN = "run"
+    PAUSE = "pause"
+    STOP = "stop"
+    CANCEL = "cancel"
+
+    def status(self, state: StudyState) -> str:
+        """What people call a study of this wish and that state; see the module's drawing."""
+        running, waiting = {
+            StudyWish.RUN: ("running", "queued"),
+            StudyWish.PAUSE: ("pausing", "paused"),
+            StudyWish.STOP: ("stopping", "stopping"),
+            StudyWish.CANCEL: ("cancelling", "cancelled"),
+        }[self]
+        return running if state is StudyState.RUNNING else waiting
 
 
 class StopReason(StrEnum):
@@ -82,6 +114,8 @@ class StopReason(StrEnum):
     CONVERGED = "converged"
     SPACE_EXHAUSTED = "space_exhausted"
     NOTHING_FEASIBLE = "nothing_feasible"
+    ENOUGH = "enough"
+    """The user wanted no more of the search, but its result."""
     USER = "user"
 
 
@@ -115,6 +149,7 @@ class FailureClass(StrEnum):
     NAN = "nan"
     LOST_WORKER = "lost_worker"
     STORAGE_FULL = "storage_full"
+    CANCELLED = "cancelled"
     ERROR = "error"
 
 

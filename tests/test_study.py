@@ -444,7 +444,7 @@ def test_full_disk_ends_the_run_and_costs_no_trial(world: World) -> None:
     study = world.study()
     with pytest.raises(StorageFullError, match="no room"):
         study.run()
-    assert study.record.state is StudyState.STOPPED
+    assert study.record.state is StudyState.FAILED
     study.run()
     assert study.record.state is StudyState.COMPLETED
     assert summarise(study.record, study.trials)["trials"]["failed"] == 0

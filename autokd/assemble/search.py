@@ -76,6 +76,21 @@ def earlier_trials(spec: StudySpec, store: Store) -> list[list[Trial]]:
     ]
 
 
+def make_problem(spec: StudySpec, parts: Parts, cost: Callable[[Architecture], Cost]) -> Problem:
+    """What a study searches: the cost of a student must be exact and cheap."""
+    return Problem(
+        space=parts.space.name,
+        draws=parts.space.draws,
+        architecture=parts.domain,
+        distillation=distillation_domain(spec.distillation),
+        objectives=parts.objectives,
+        violations=lambda architecture: parts.budget.violations(cost(architecture)),
+        rungs=spec.fidelity.rungs,
+        figures=lambda architecture: cost(architecture).figures(),
+        affordable=_AFFORDABLE_COSTS,
+    )
+
+
 def make_strategy(
     spec: StudySpec,
     parts: Parts,
@@ -93,17 +108,7 @@ def make_strategy(
     Raises:
         SpecError, UnknownNameError: there is no such sampler, or not with these options.
     """
-    problem = Problem(
-        space=parts.space.name,
-        draws=parts.space.draws,
-        architecture=parts.domain,
-        distillation=distillation_domain(spec.distillation),
-        objectives=parts.objectives,
-        violations=lambda architecture: parts.budget.violations(cost(architecture)),
-        rungs=spec.fidelity.rungs,
-        figures=lambda architecture: cost(architecture).figures(),
-        affordable=_AFFORDABLE_COSTS,
-    )
+    problem = make_problem(spec, parts, cost)
     match spec.strategy:
         case BayesianSpec(initial=initial):
             return BayesianSearch(problem, initial=initial, earlier=earlier)

@@ -8,14 +8,12 @@ from pathlib import Path
 from torch import nn
 
 from autokd.assemble.parts import Given, Parts, asks_for_latency
-from autokd.assemble.search import earlier_trials, make_fidelity, make_strategy
+from autokd.assemble.search import earlier_trials, make_fidelity, make_problem, make_strategy
 from autokd.assemble.workers import make_executor, make_teacher
 from autokd.data import Data
 from autokd.evaluation import StudyEvaluator
 from autokd.space import SearchSpace
-from autokd.spec import (
-    StudySpec,
-)
+from autokd.spec import StudySpec
 from autokd.store import Store
 from autokd.study import Observer, Study, recorded_study
 
@@ -69,5 +67,6 @@ def assemble_study(
         spec=spec,
         evaluator=evaluator,
         make_executor=functools.partial(make_executor, spec, store.files, given, parts.device),
+        admit=make_problem(spec, parts, evaluator.cost).admit,
         observe=observe,
     )

@@ -28,6 +28,7 @@ app.command()(running.search)
 app.command()(running.check)
 app.command()(inspection.front)
 app.command()(running.export)
+app.command()(running.coordinator)
 
 
 def _group(name: str, text: str) -> typer.Typer:

@@ -1,4 +1,4 @@
-"""The commands that do the work: `search`, `check`, `export`."""
+"""The commands that do the work: `search`, `check`, `export`, `coordinator`."""
 
 from __future__ import annotations
 
@@ -263,3 +263,29 @@ def _export_limits(max_parameters: str | None, max_memory: str | None) -> dict[s
             raise typer.BadParameter(f"expected an absolute size like 20k or 64KiB, got {text!r}")
         result[name] = quantity.amount
     return result
+
+
+def coordinator(
+    slots: Annotated[
+        int | None, typer.Option(min=1, help="Trials at a time; left out: one per core.")
+    ] = None,
+    storage: Storage = DEFAULT_STORAGE,
+    files: Annotated[
+        Path | None, typer.Option(help="Folder of logs and checkpoints; left out: beside SQLite.")
+    ] = None,
+) -> None:
+    """Run the studies that are queued in the record, until it is stopped.
+
+    Studies run side by side, each with an equal share of the slots.
+    Ctrl-C stops after checkpoints; what was running goes on when a
+    coordinator is started again. One is enough for a database.
+    """
+    from autokd.coordinator import Coordinator, slots_of_this_machine
+    from autokd.store import Store
+
+    with Store.open(storage, files=files) as store:
+        running = Coordinator(store, slots or slots_of_this_machine())
+        for each in _INTERRUPTS:
+            signal.signal(each, lambda number, frame: running.stop())
+        say(f"running the studies of {storage} in {plural(running.slots, 'slot')}")
+        running.run()

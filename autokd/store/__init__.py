@@ -2,7 +2,31 @@
 
 from __future__ import annotations
 
+from autokd.store.access import ReusedKeyError
 from autokd.store.records import ArtifactRecord, AttemptRecord, EventRecord, StudyRecord
+from autokd.store.service_records import (
+    AuditRecord,
+    CoordinatorRecord,
+    DeliveryRecord,
+    OperationRecord,
+    TokenRecord,
+    UploadRecord,
+    WebhookRecord,
+)
 from autokd.store.store import Store
 
-__all__ = ["ArtifactRecord", "AttemptRecord", "EventRecord", "Store", "StudyRecord"]
+__all__ = [
+    "ArtifactRecord",
+    "AttemptRecord",
+    "AuditRecord",
+    "CoordinatorRecord",
+    "DeliveryRecord",
+    "EventRecord",
+    "OperationRecord",
+    "ReusedKeyError",
+    "Store",
+    "StudyRecord",
+    "TokenRecord",
+    "UploadRecord",
+    "WebhookRecord",
+]

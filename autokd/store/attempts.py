@@ -15,6 +15,7 @@ from sqlalchemy import delete, func, insert, select
 
 from autokd.errors import ConflictError
 from autokd.store.database import Database
+from autokd.store.journal import log
 from autokd.store.lookup import find_study, find_trial, lock_attempt, lock_study
 from autokd.store.records import AttemptRecord
 from autokd.store.rows import AttemptRow, MetricRow, TrialRow
@@ -88,6 +89,8 @@ class Attempts(Database):
                         for name, value in metrics.items()
                     ],
                 )
+            data = {"trial": trial.number, "epoch": epoch, "metrics": dict(metrics)}
+            log(session, trial.study_id, "epoch", data)
 
     def finish_attempt(
         self,

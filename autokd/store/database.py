@@ -16,10 +16,19 @@ from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.orm import Session
 
-from autokd.errors import AutokdError, ConflictError, StorageFullError, StoreVersionError
+from autokd.errors import (
+    AutokdError,
+    ConflictError,
+    StorageFullError,
+    StoreUnavailableError,
+    StoreVersionError,
+)
 
 _BUSY_SECONDS = 30
 _WRITES = "autokd_writes"
+_UNAVAILABLE = ("SQLITE_CANTOPEN", "SQLITE_IOERR", "SQLITE_PERM", "SQLITE_AUTH", "08", "57P")
+"""No connection (08), or a server that shuts down (57P)."""
+
 _NOT_FINITE = "$float"
 _SPELLINGS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
@@ -95,7 +104,14 @@ def connect(url: URL, *, migrates: bool = False) -> Engine:
             file (WAL, for good), and does not delete the rows that refer to a replaced table.
     """
     if url.get_backend_name() != "sqlite":
-        return create_engine(url, json_serializer=to_json, json_deserializer=from_json)
+        return create_engine(
+            url,
+            json_serializer=to_json,
+            json_deserializer=from_json,
+            pool_pre_ping=True,  # a server may have been restarted since
+            pool_size=20,
+            max_overflow=40,
+        )
     engine = create_engine(
         url,
         json_serializer=to_json,
@@ -188,7 +204,7 @@ def _translation(error: BaseException, url: URL) -> AutokdError | None:
     if code.startswith(("SQLITE_FULL", "53100")):
         return _full(url, error)
     if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED", "55P03", "40001", "40P01")):
-        return ConflictError(
+        return StoreUnavailableError(
             f"the database {place} is locked: another process writes to it ({error})",
             hint="wait for the other process or end it, then do this again",
         )
@@ -207,10 +223,10 @@ def _translation(error: BaseException, url: URL) -> AutokdError | None:
             f"the database {place} is damaged ({error})",
             hint="restore it from a backup; `sqlite3 FILE .recover` saves what can be saved",
         )
-    if code.startswith(("SQLITE_CANTOPEN", "SQLITE_IOERR", "SQLITE_PERM", "SQLITE_AUTH", "08")) or (
-        not code and type(error).__name__ == "OperationalError"
-    ):
-        return ConflictError(
+    if code.startswith(
+        ("SQLITE_CANTOPEN", "SQLITE_IOERR", "SQLITE_PERM", "SQLITE_AUTH", "08", "57P")
+    ) or (not code and type(error).__name__ == "OperationalError"):
+        return StoreUnavailableError(
             f"the database {place} can not be opened, read or written ({error})",
             hint="check that its folder exists, that it may be written, and that a server answers",
         )

@@ -6,13 +6,16 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from autokd.store.database import Database
-from autokd.store.lookup import find_study, find_trial, lock_study, next_number
+from autokd.store.lookup import find_study, find_trial, lock_study
 from autokd.store.records import ArtifactRecord, EventRecord
-from autokd.store.rows import ArtifactRow, EventRow, TrialRow
+from autokd.store.rows import ArtifactRow, EventRow, StudyRow, TrialRow
+
+_EVENTS = 0x6175746F6B64
+"""Key of PostgreSQL's advisory lock on the numbering of events."""
 
 
 class Journal(Database):
@@ -42,6 +45,19 @@ class Journal(Database):
                 .limit(limit)
             )
             return [_event(row) for row in rows]
+
+    def all_events(self, after: int = 0, limit: int = 1000) -> list[EventRecord]:
+        """The first `limit` events of all studies whose id is above `after`, in order."""
+        with self._read() as session:
+            rows = session.scalars(
+                select(EventRow).where(EventRow.id > after).order_by(EventRow.id).limit(limit)
+            )
+            return [_event(row) for row in rows]
+
+    def last_event(self) -> int:
+        """Id of the newest event of all studies; 0 if there is none."""
+        with self._read() as session:
+            return session.scalar(select(func.max(EventRow.id))) or 0
 
     def add_artifact(
         self,
@@ -98,10 +114,17 @@ class Journal(Database):
 
 def log(session: Session, study_id: int, kind: str, data: Mapping[str, Any]) -> EventRow:
     """Add the next event of a locked study to the transaction."""
+    if session.get_bind().dialect.name == "postgresql":
+        # Ids are given in the order of asking and seen in the order of committing. To make these
+        # the same, those who ask follow each other. (SQLite has one writer at a time anyway.)
+        session.execute(select(func.pg_advisory_xact_lock(_EVENTS)))
+    study = session.get_one(StudyRow, study_id)
+    study.events += 1
+    study.updated = datetime.now(UTC)
     row = EventRow(
         study_id=study_id,
-        number=max(1, next_number(session, EventRow, study_id)),
-        time=datetime.now(UTC),
+        number=study.events,
+        time=study.updated,
         kind=kind,
         data=dict(data),
     )
@@ -110,7 +133,14 @@ def log(session: Session, study_id: int, kind: str, data: Mapping[str, Any]) -> 
 
 
 def _event(row: EventRow) -> EventRecord:
-    return EventRecord(number=row.number, time=row.time, kind=row.kind, data=row.data)
+    return EventRecord(
+        id=row.id,
+        study=row.study_id,
+        number=row.number,
+        time=row.time,
+        kind=row.kind,
+        data=row.data,
+    )
 
 
 def _artifact(row: ArtifactRow, trial: int | None) -> ArtifactRecord:

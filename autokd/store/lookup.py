@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from autokd.errors import NotFoundError, StaleTokenError, did_you_mean
-from autokd.store.rows import AttemptRow, CandidateRow, EventRow, StudyRow, TrialRow
+from autokd.store.rows import AttemptRow, CandidateRow, StudyRow, TrialRow
 from autokd.trial import AttemptState
 
 
@@ -76,14 +76,15 @@ def lock_attempt(session: Session, attempt_id: int, token: str) -> tuple[Attempt
     return attempt, trial
 
 
-def next_number(session: Session, table: type[CandidateRow | EventRow], study_id: int) -> int:
-    """One above the highest number in a study; 0 if there is none."""
-    highest = session.scalar(select(func.max(table.number)).where(table.study_id == study_id))
+def next_candidate(session: Session, study_id: int) -> int:
+    """One above the highest number of a study's candidates; 0 if there is none."""
+    numbers = select(func.max(CandidateRow.number)).where(CandidateRow.study_id == study_id)
+    highest = session.scalar(numbers)
     return 0 if highest is None else highest + 1
 
 
 def _no_study(session: Session, name_or_id: str | int) -> NotFoundError:
-    names = session.scalars(select(StudyRow.name)).all()
+    names = session.scalars(select(StudyRow.name).where(StudyRow.deleted.is_(None))).all()
     return NotFoundError(
         f"there is no study {name_or_id!r}",
         hint=did_you_mean(str(name_or_id), names) or "`autokd study list` shows all",

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from autokd.trial import AttemptState, StopReason, StudyState
+from autokd.trial import AttemptState, StopReason, StudyState, StudyWish
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,14 @@ class StudyRecord:
         seconds: wall time spent searching, over all runs.
         teacher: figures of the teacher, once they are known.
         folder: where the study's logs, checkpoints and exports lie; it may not exist yet.
+        wish: what a coordinator is to do with it; None: nothing.
+        error: why it failed, if it did.
+        labels: words of its owner, by name.
+        owner: id of the token that it was created with; None: created on this machine.
+        updated: when something last happened in it, in UTC.
+        deleted: when it was deleted, in UTC, if it may still be brought back.
+        version: counts the changes that people made to it.
+        events: how many events it has, which is the number of the newest.
     """
 
     id: int
@@ -36,6 +44,19 @@ class StudyRecord:
     seconds: float
     teacher: Mapping[str, Any] | None
     folder: Path
+    wish: StudyWish | None
+    error: str | None
+    labels: Mapping[str, str]
+    owner: int | None
+    updated: datetime
+    deleted: datetime | None
+    version: int
+    events: int
+
+    @property
+    def status(self) -> str:
+        """What people call its state; see the drawing in `autokd.trial`."""
+        return self.wish.status(self.state) if self.wish else self.state.value
 
 
 @dataclass(frozen=True)
@@ -100,12 +121,17 @@ class EventRecord:
     """Something that happened in a study.
 
     Attributes:
+        id: ascends over all studies, in the order in which the events can be seen.
+        study: id of the study.
         number: 1, 2, 3, … in the study, in the order in which it happened.
         time: when, in UTC.
-        kind: `study` or `trial` for a change of state, else a word of the one who wrote it.
+        kind: `study` or `trial` for a change of state, `epoch` for a finished epoch, else a word of
+            the one who wrote it.
         data: JSON data; the new `state` for a change of state, and the number of the `trial`.
     """
 
+    id: int
+    study: int
     number: int
     time: datetime
     kind: str

@@ -1,4 +1,4 @@
-"""The seven tables.
+"""The tables of studies; those of the service around them are in `service_rows`.
 
 ::
 
@@ -26,6 +26,7 @@ from sqlalchemy import (
     Double,
     Enum,
     ForeignKey,
+    Index,
     MetaData,
     String,
     Text,
@@ -39,6 +40,7 @@ from autokd.trial import (
     FailureClass,
     StopReason,
     StudyState,
+    StudyWish,
     TrialKind,
     TrialState,
 )
@@ -123,6 +125,7 @@ class Row(DeclarativeBase):
                 FailureClass,
                 StopReason,
                 StudyState,
+                StudyWish,
                 TrialKind,
                 TrialState,
             )
@@ -135,20 +138,31 @@ def _study_id() -> Mapped[int]:
 
 
 class StudyRow(Row):
-    """A spec and how far its search got."""
+    """A spec, how far its search got, and what is wanted of it.
+
+    `version` counts the changes that people made, `events` the events.
+    """
 
     __tablename__ = "study"
     # The id names a folder, so that of a deleted study must not come back.
     __table_args__ = ({"sqlite_autoincrement": True},)
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    name: Mapped[str] = mapped_column(String(100), unique=True)
+    name: Mapped[str] = mapped_column(String(120), unique=True)
     spec: Mapped[dict[str, Any]]
     state: Mapped[StudyState]
     stop_reason: Mapped[StopReason | None]
     created: Mapped[datetime]
     seconds: Mapped[float] = mapped_column(Double)
     teacher: Mapped[dict[str, Any] | None]
+    wish: Mapped[StudyWish | None] = mapped_column(index=True)
+    error: Mapped[str | None] = mapped_column(Message)
+    labels: Mapped[dict[str, Any]]
+    owner: Mapped[int | None]
+    updated: Mapped[datetime]
+    deleted: Mapped[datetime | None]
+    version: Mapped[int]
+    events: Mapped[int]
 
 
 class CandidateRow(Row):
@@ -168,11 +182,12 @@ class CandidateRow(Row):
 class TrialRow(Row):
     """One evaluation of a candidate.
 
-    `epochs` is the goal and `trained` how far it got.
+    `epochs` is the goal and `trained` how far it got; `changed` is the number of the study's event
+    that changed it last.
     """
 
     __tablename__ = "trial"
-    __table_args__ = (UniqueConstraint("study_id", "number"),)
+    __table_args__ = (UniqueConstraint("study_id", "number"), Index(None, "study_id", "changed"))
 
     id: Mapped[int] = mapped_column(primary_key=True)
     study_id: Mapped[int] = _study_id()
@@ -191,6 +206,7 @@ class TrialRow(Row):
     failure_message: Mapped[str | None] = mapped_column(Message)
     checkpoint: Mapped[str | None] = mapped_column(Text)
     notes: Mapped[dict[str, Any]]
+    changed: Mapped[int]
 
 
 class AttemptRow(Row):
@@ -242,10 +258,14 @@ class ArtifactRow(Row):
 
 
 class EventRow(Row):
-    """Something that happened in a study, numbered from 1 without gaps."""
+    """Something that happened in a study, numbered from 1 without gaps.
+
+    The ids number the events of all studies in the order in which they can be seen.
+    """
 
     __tablename__ = "event"
-    __table_args__ = (UniqueConstraint("study_id", "number"),)
+    # A reader goes on from the last id that it saw, so an id must not come back.
+    __table_args__ = (UniqueConstraint("study_id", "number"), {"sqlite_autoincrement": True})
 
     id: Mapped[int] = mapped_column(primary_key=True)
     study_id: Mapped[int] = _study_id()

@@ -14,7 +14,7 @@ from sqlalchemy.engine import URL, Connection
 from autokd.errors import NotFoundError, StoreVersionError
 from autokd.store.database import connect, translated, writing
 
-REVISIONS = ("0001",)
+REVISIONS = ("0001", "0002")
 """Every version, oldest first."""
 
 VERSION_TABLE = "autokd_version"

@@ -10,15 +10,19 @@ from sqlalchemy.engine import URL
 
 from autokd.errors import AutokdError, ConflictError, NotFoundError
 from autokd.store import schema
+from autokd.store.access import Access
 from autokd.store.attempts import Attempts
 from autokd.store.database import parse_url, sqlite_path, translated
 from autokd.store.journal import Journal
+from autokd.store.operations import Operations
 from autokd.store.studies import Studies
 from autokd.store.trials import Trials
+from autokd.store.uploads import Uploads
+from autokd.store.webhooks import Webhooks
 
 
-class Store(Studies, Trials, Attempts, Journal):
-    """Studies, trials, attempts, metrics, artefacts and events in one database.
+class Store(Studies, Trials, Attempts, Journal, Operations, Access, Webhooks, Uploads):
+    """Studies with all that belongs to them, and the service's own record, in one database.
 
     Values go in and values come out; every method is one transaction, so that a crash at any
     moment leaves a record that can be continued. Threads may share a store.

@@ -12,14 +12,15 @@ from typing import Any, Final, Literal
 
 from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
-from autokd.errors import ConflictError
+from autokd.errors import ConflictError, StaleVersionError
 from autokd.store.database import Database, translated
 from autokd.store.journal import log
 from autokd.store.lookup import find_study, lock_study
 from autokd.store.records import StudyRecord
 from autokd.store.rows import StudyRow
-from autokd.trial import StopReason, StudyState
+from autokd.trial import StopReason, StudyState, StudyWish
 
 
 class Unset(Enum):
@@ -32,57 +33,92 @@ UNSET: Final = Unset.UNSET
 _Unset = Literal[Unset.UNSET]
 
 _MOVES = {
-    StudyState.CREATED: {StudyState.RUNNING},
-    StudyState.RUNNING: {StudyState.COMPLETED, StudyState.STOPPED},
-    StudyState.COMPLETED: {StudyState.RUNNING},
-    StudyState.STOPPED: {StudyState.RUNNING},
+    StudyState.CREATED: {StudyState.RUNNING, StudyState.FAILED},
+    StudyState.RUNNING: {StudyState.COMPLETED, StudyState.STOPPED, StudyState.FAILED},
+    StudyState.COMPLETED: {StudyState.RUNNING, StudyState.FAILED},
+    StudyState.STOPPED: {StudyState.RUNNING, StudyState.FAILED},
+    StudyState.FAILED: {StudyState.RUNNING},
 }
+
+_ENDED = "~"
+"""Stands in the recorded name of a deleted study, and in no other: the name is free again."""
 
 
 class Studies(Database):
     """Create, find, change and delete studies."""
 
-    def create_study(self, name: str, spec: Mapping[str, Any]) -> StudyRecord:
+    def create_study(
+        self,
+        name: str,
+        spec: Mapping[str, Any],
+        *,
+        wish: StudyWish | None = None,
+        labels: Mapping[str, str] | None = None,
+        owner: int | None = None,
+    ) -> StudyRecord:
         """Record a new study.
+
+        Args:
+            name: unique in the database.
+            spec: the study file as JSON data.
+            wish: what a coordinator is to do with it.
+            labels: words of its owner.
+            owner: id of the token that it is created with.
 
         Raises:
             ConflictError: there is a study of that name.
         """
+        now = datetime.now(UTC)
         row = StudyRow(
             name=name,
             spec=dict(spec),
             state=StudyState.CREATED,
-            created=datetime.now(UTC),
+            created=now,
             seconds=0.0,
+            wish=wish,
+            labels=dict(labels or {}),
+            owner=owner,
+            updated=now,
+            version=1,
+            events=0,
         )
         try:
             with self._write() as session:
                 session.add(row)
                 session.flush()
-                log(session, row.id, "study", {"state": row.state})
+                _tell(session, row)
                 session.flush()
                 session.refresh(row)
                 return self._study(row)
         except IntegrityError as error:
-            raise ConflictError(
-                f"there is already a study {name!r}",
-                hint="continue it, choose another name, or delete it first",
-            ) from error
+            raise _taken(name) from error
 
     def study(self, name_or_id: str | int) -> StudyRecord:
         """A study by name (text) or id (number). Raises NotFoundError if there is none."""
         with self._read() as session:
             return self._study(find_study(session, name_or_id))
 
-    def studies(self) -> list[StudyRecord]:
-        """All studies, oldest first."""
+    def studies(self, *, deleted: bool = False) -> list[StudyRecord]:
+        """All studies, oldest first; those that were deleted and may be brought back, if asked."""
+        which = StudyRow.deleted.is_not(None) if deleted else StudyRow.deleted.is_(None)
         with self._read() as session:
-            return [self._study(row) for row in session.scalars(select(StudyRow).order_by("id"))]
+            rows = session.scalars(select(StudyRow).where(which).order_by(StudyRow.id))
+            return [self._study(row) for row in rows]
+
+    def wanted_studies(self) -> list[StudyRecord]:
+        """Studies that a coordinator is asked to see to, oldest first."""
+        with self._read() as session:
+            rows = session.scalars(
+                select(StudyRow)
+                .where(StudyRow.wish.is_not(None), StudyRow.deleted.is_(None))
+                .order_by(StudyRow.id)
+            )
+            return [self._study(row) for row in rows]
 
     def state_now(self, record: StudyRecord) -> str:
-        """The recorded state; `interrupted` if that is running and no process runs the study."""
+        """The status; `interrupted` if the study is to run and no process runs it."""
         if record.state is not StudyState.RUNNING or _may_be_held(record.folder):
-            return record.state.value
+            return record.status
         return "interrupted"
 
     def update_study(
@@ -94,8 +130,10 @@ class Studies(Database):
         stop_reason: StopReason | None | _Unset = UNSET,
         seconds: float | _Unset = UNSET,
         teacher: Mapping[str, Any] | None | _Unset = UNSET,
+        wish: StudyWish | None | _Unset = UNSET,
+        error: str | None | _Unset = UNSET,
     ) -> StudyRecord:
-        """Change what is given and nothing else.
+        """Change what is given and nothing else; for the process that runs the study.
 
         Raises:
             NotFoundError: no such study.
@@ -107,6 +145,8 @@ class Studies(Database):
             "stop_reason": stop_reason,
             "seconds": seconds,
             "teacher": teacher,
+            "wish": wish,
+            "error": error,
         }
         with self._write() as session:
             row = lock_study(session, study_id)
@@ -117,10 +157,106 @@ class Studies(Database):
                 if value is not UNSET:
                     setattr(row, name, dict(value) if isinstance(value, Mapping) else value)
             if moved:
-                log(session, study_id, "study", {"state": state, "stop_reason": row.stop_reason})
+                _tell(session, row)
             session.flush()
             session.refresh(row)
             return self._study(row)
+
+    def change_study(
+        self,
+        study_id: int,
+        *,
+        version: int | None = None,
+        name: str | _Unset = UNSET,
+        spec: Mapping[str, Any] | _Unset = UNSET,
+        labels: Mapping[str, str] | _Unset = UNSET,
+        wish: StudyWish | None | _Unset = UNSET,
+    ) -> StudyRecord:
+        """Change what a person wants changed; counted in `version`, and an event.
+
+        Args:
+            study_id: the study.
+            version: the change is refused if the study is of another.
+            name: new name, in the spec too.
+            spec: new spec, which must describe the same study.
+            labels: all of its labels.
+            wish: what a coordinator is to do with it.
+
+        Raises:
+            NotFoundError: no such study.
+            StaleVersionError: it was changed since.
+            ConflictError: another study has the name, or this one was deleted.
+        """
+        given = {"name": name, "spec": spec, "labels": labels, "wish": wish}
+        given = {field: value for field, value in given.items() if value is not UNSET}
+        try:
+            with self._write() as session:
+                row = lock_study(session, study_id)
+                _check_version(row, version)
+                if row.deleted is not None:
+                    raise ConflictError(
+                        f"study {_plain(row.name)!r} was deleted", hint="bring it back first"
+                    )
+                for field, value in given.items():
+                    setattr(row, field, dict(value) if isinstance(value, Mapping) else value)
+                if name is not UNSET:
+                    row.spec = {**row.spec, "name": name}
+                row.version += 1
+                _tell(session, row)
+                session.flush()
+                session.refresh(row)
+                return self._study(row)
+        except IntegrityError as error:
+            raise _taken(str(name)) from error
+
+    def hide_study(self, study_id: int, *, version: int | None = None) -> StudyRecord:
+        """Delete a study so that it can be brought back. Its name is free from now on.
+
+        Raises:
+            NotFoundError: no such study.
+            StaleVersionError: it was changed since.
+            ConflictError: it runs, or is deleted already.
+        """
+        with self._write() as session:
+            row = lock_study(session, study_id)
+            _check_version(row, version)
+            if row.deleted is not None:
+                raise ConflictError(f"study {_plain(row.name)!r} is deleted already")
+            if row.state is StudyState.RUNNING and _may_be_held(self._folder(row.id)):
+                raise ConflictError(
+                    f"study {row.name!r} is running", hint="cancel or pause it, then delete it"
+                )
+            row.deleted = datetime.now(UTC)
+            row.wish = None
+            row.name = f"{row.name}{_ENDED}{row.id}"
+            row.version += 1
+            _tell(session, row, deleted=True)
+            session.flush()
+            session.refresh(row)
+            return self._study(row)
+
+    def unhide_study(self, study_id: int) -> StudyRecord:
+        """Bring a deleted study back.
+
+        Raises:
+            NotFoundError: no such study.
+            ConflictError: it is not deleted, or another study has its name by now.
+        """
+        name = ""
+        try:
+            with self._write() as session:
+                row = lock_study(session, study_id)
+                if row.deleted is None:
+                    raise ConflictError(f"study {row.name!r} is not deleted")
+                name = row.name = _plain(row.name)
+                row.deleted = None
+                row.version += 1
+                _tell(session, row, deleted=False)
+                session.flush()
+                session.refresh(row)
+                return self._study(row)
+        except IntegrityError as error:
+            raise _taken(name) from error
 
     def delete_study(self, study_id: int) -> Path:
         """Remove a study and all its rows; gives the folder, which the caller deletes.
@@ -156,14 +292,53 @@ class Studies(Database):
     def _study(self, row: StudyRow) -> StudyRecord:
         return StudyRecord(
             id=row.id,
-            name=row.name,
+            name=_plain(row.name),
             spec=row.spec,
             state=row.state,
             stop_reason=row.stop_reason,
             created=row.created,
             seconds=row.seconds,
             teacher=row.teacher,
-            folder=self.files / "studies" / str(row.id),
+            folder=self._folder(row.id),
+            wish=row.wish,
+            error=row.error,
+            labels=row.labels,
+            owner=row.owner,
+            updated=row.updated,
+            deleted=row.deleted,
+            version=row.version,
+            events=row.events,
+        )
+
+    def _folder(self, study_id: int) -> Path:
+        return self.files / "studies" / str(study_id)
+
+
+def _tell(session: Session, row: StudyRow, **details: Any) -> None:
+    """Record how a study stands as an event."""
+    status = row.wish.status(row.state) if row.wish else row.state.value
+    data = {"state": row.state, "status": status, "stop_reason": row.stop_reason}
+    log(session, row.id, "study", {**data, **details})
+
+
+def _plain(name: str) -> str:
+    """The name of a study as it was before it was deleted."""
+    return name.partition(_ENDED)[0]
+
+
+def _taken(name: str) -> ConflictError:
+    return ConflictError(
+        f"there is already a study {name!r}",
+        hint="continue it, choose another name, or delete it first",
+    )
+
+
+def _check_version(row: StudyRow, version: int | None) -> None:
+    if version is not None and version != row.version:
+        raise StaleVersionError(
+            f"study {_plain(row.name)!r} was changed since: expected version {version}, "
+            f"it is {row.version}",
+            hint="read it again, then decide anew",
         )
 
 

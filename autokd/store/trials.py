@@ -16,19 +16,28 @@ from autokd.errors import ConflictError
 from autokd.space import Architecture, Choices
 from autokd.store.database import Database
 from autokd.store.journal import log
-from autokd.store.lookup import find_study, find_trial, lock_study, next_number
+from autokd.store.lookup import find_study, find_trial, lock_study, next_candidate
 from autokd.store.rows import CandidateRow, MetricRow, TrialRow
-from autokd.trial import FIRST_FINAL_NUMBER, Evaluation, Failure, Trial, TrialKind, TrialState
+from autokd.trial import (
+    FIRST_FINAL_NUMBER,
+    Evaluation,
+    Failure,
+    FailureClass,
+    Trial,
+    TrialKind,
+    TrialState,
+)
 
 _MOVES = {
-    TrialState.QUEUED: {TrialState.RUNNING},
+    TrialState.QUEUED: {TrialState.RUNNING, TrialState.FAILED},
     TrialState.RUNNING: {
         TrialState.QUEUED,
         TrialState.PAUSED,
         TrialState.COMPLETE,
         TrialState.FAILED,
     },
-    TrialState.PAUSED: {TrialState.QUEUED},
+    TrialState.PAUSED: {TrialState.QUEUED, TrialState.FAILED},
+    TrialState.FAILED: {TrialState.QUEUED},
 }
 
 # Columns and not rows: thousands of trials are read at once, and a mapped row costs twice as much.
@@ -95,11 +104,24 @@ class Trials(Database):
             session.add(row)
             return read_trial(session, row)
 
-    def trials(self, study_id: int, kind: TrialKind | None = None) -> list[Trial]:
-        """All trials of a study, or those of one kind, by number. Raises NotFoundError."""
+    def trials(
+        self, study_id: int, kind: TrialKind | None = None, *, changed_after: int = 0
+    ) -> list[Trial]:
+        """Trials of a study, by number.
+
+        Args:
+            study_id: the study.
+            kind: only those of one kind.
+            changed_after: only those that an event of the study with a higher number changed.
+
+        Raises:
+            NotFoundError: no such study.
+        """
         query = _TRIAL.where(TrialRow.study_id == study_id).order_by(TrialRow.number)
         if kind is not None:
             query = query.where(TrialRow.kind == kind)
+        if changed_after:
+            query = query.where(TrialRow.changed > changed_after)
         with self._read() as session:
             find_study(session, study_id)
             return [_trial(row) for row in session.execute(query)]
@@ -126,6 +148,41 @@ class Trials(Database):
                     f"trial {number} has finished {row.epochs} epochs; expected more, got {epochs}"
                 )
             row.epochs = epochs
+            move(session, row, TrialState.QUEUED)
+            return read_trial(session, row)
+
+    def cancel_trial(self, study_id: int, number: int) -> Trial:
+        """Fail a trial that is queued or paused, since somebody wants it so.
+
+        Raises:
+            NotFoundError: no such study or trial.
+            ConflictError: it runs or has ended.
+        """
+        with self._write() as session:
+            lock_study(session, study_id)
+            row = find_trial(session, study_id, number)
+            if row.state not in (TrialState.QUEUED, TrialState.PAUSED):
+                raise ConflictError(
+                    f"trial {number} is {row.state}; only one that waits can be cancelled"
+                )
+            row.failure_class = FailureClass.CANCELLED
+            row.failure_message = "cancelled"
+            move(session, row, TrialState.FAILED, failure_class=row.failure_class)
+            return read_trial(session, row)
+
+    def retry_trial(self, study_id: int, number: int) -> Trial:
+        """Queue a failed trial again, to go on from the checkpoint that it has.
+
+        Raises:
+            NotFoundError: no such study or trial.
+            ConflictError: it has not failed.
+        """
+        with self._write() as session:
+            lock_study(session, study_id)
+            row = find_trial(session, study_id, number)
+            if row.state is not TrialState.FAILED:
+                raise ConflictError(f"trial {number} is {row.state}; only a failed one is retried")
+            row.failure_class = row.failure_message = None
             move(session, row, TrialState.QUEUED)
             return read_trial(session, row)
 
@@ -168,7 +225,7 @@ def move(session: Session, row: TrialRow, state: TrialState, **details: Any) -> 
 def log_trial(session: Session, row: TrialRow, **details: Any) -> None:
     """Record the state of a trial as an event."""
     data = {"trial": row.number, "kind": row.kind, "state": row.state, "epochs": row.epochs}
-    log(session, row.study_id, "trial", {**data, **details})
+    row.changed = log(session, row.study_id, "trial", {**data, **details}).number
 
 
 def read_trial(session: Session, row: TrialRow) -> Trial:
@@ -201,7 +258,7 @@ def _candidate(
     if row is None:
         row = CandidateRow(
             study_id=study_id,
-            number=next_number(session, CandidateRow, study_id),
+            number=next_candidate(session, study_id),
             hash=digest,
             architecture=architecture.to_json(),
             distillation=dict(distillation),

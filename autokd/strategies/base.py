@@ -6,10 +6,11 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
+from autokd.errors import ConflictError
 from autokd.multiobjective import Objective
 from autokd.space import Architecture, Choice, Choices, Domain
 from autokd.trial import Suggestion, Trial
@@ -100,6 +101,24 @@ class Problem:
         """An architecture with these choices; where architectures are draws, a new one."""
         seed = int(rng.integers(_SEEDS)) if self.draws else 0
         return Architecture(self.space, choices, seed)
+
+    def admit(self, request: Mapping[str, Any]) -> Suggestion:
+        """The candidate that somebody names by `choices`, `distillation` and `draw` (0 if absent).
+
+        Raises:
+            ConflictError: the space has no such candidate.
+        """
+        try:
+            choices = self.architecture.canonical(request["choices"])
+            distillation = self.distillation.canonical(request.get("distillation", {}))
+        except ValueError as error:
+            raise ConflictError(
+                f"the space {self.space!r} has no such candidate: {error}",
+                hint="name a value for each parameter that exists in it, and for each searched "
+                "setting of the distillation",
+            ) from error
+        draw = int(request.get("draw", 0)) if self.draws else 0
+        return Suggestion(Architecture(self.space, choices, draw), distillation)
 
 
 class Strategy(Protocol):

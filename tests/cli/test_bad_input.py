@@ -217,7 +217,7 @@ def test_teacher_that_diverges_ends_the_search(run, write):
     assert "error: the training of teacher resnet8 failed" in ended.err
     assert "hint: lower teacher.training.learning_rate" in ended.err
     assert ended.code == 2
-    assert run("study", "list", "--json").json[0]["state"] == "stopped"
+    assert run("study", "list", "--json").json[0]["state"] == "failed"
 
 
 def test_study_that_failed_before_its_first_trial_may_be_mended(run, write, monkeypatch):
@@ -458,7 +458,7 @@ def test_full_disk_ends_a_search_that_can_go_on_later(run, write, monkeypatch):
     assert "error: no space left to write" in ended.err
     assert "hint: free some space" in ended.err
     assert ended.code == 8
-    assert run("study", "list", "--json").json[0]["state"] == "stopped"
+    assert run("study", "list", "--json").json[0]["state"] == "failed"
 
 
 def _fails_to_write(error: OSError, suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:

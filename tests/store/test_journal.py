@@ -58,15 +58,15 @@ class TestEvents:
         store.update_study(study.id, state=StudyState.STOPPED, stop_reason=StopReason.USER)
         trial = {"trial": 0, "kind": "search", "epochs": 2}
         assert [(event.kind, event.data) for event in store.events(study.id)] == [
-            ("study", {"state": "created"}),
-            ("study", {"state": "running", "stop_reason": None}),
+            ("study", {"state": "created", "status": "created", "stop_reason": None}),
+            ("study", {"state": "running", "status": "running", "stop_reason": None}),
             ("trial", {**trial, "state": "queued"}),
             ("trial", {**trial, "state": "running", "attempt": 1}),
             ("trial", {**trial, "state": "queued", "attempt": 1, "attempt_state": "lost"}),
             ("trial", {**trial, "state": "running", "attempt": 2}),
             ("trial", {**trial, "state": "paused", "attempt": 2, "metrics": {"accuracy": 0.5}}),
             ("trial", {**trial, "state": "queued", "epochs": 6}),
-            ("study", {"state": "stopped", "stop_reason": "user"}),
+            ("study", {"state": "stopped", "status": "stopped", "stop_reason": "user"}),
         ]
 
 

@@ -21,14 +21,14 @@ _NEXT = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "0003"
+down_revision = "0002"
 
 
 def upgrade():
     with op.batch_alter_table("study") as study:  # SQLite makes the table anew for this.
-        study.alter_column("name", existing_type=sa.String(100), type_=sa.String(200))
-        study.add_column(sa.Column("owner", sa.String(100)))
+        study.alter_column("name", existing_type=sa.String(120), type_=sa.String(200))
+        study.add_column(sa.Column("kin", sa.String(100)))
     {last}
 """
 
@@ -73,7 +73,7 @@ class TestVersions:
     def test_an_older_database_is_refused_with_the_command_that_upgrades_it(
         self, store: Store, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(schema, "REVISIONS", (*schema.REVISIONS, "0002"))
+        monkeypatch.setattr(schema, "REVISIONS", (*schema.REVISIONS, "0003"))
         with pytest.raises(StoreVersionError, match="autokd db upgrade"):
             Store.open(url, files=tmp_path)
 
@@ -146,7 +146,7 @@ class TestUpgrade:
             assert upgraded.study("digits") == study
             assert (upgraded.trials(study.id), upgraded.events(study.id)) == (trials, events)
             with upgraded._read() as session:
-                assert session.execute(text("SELECT owner FROM study")).scalar() is None
+                assert session.execute(text("SELECT kin FROM study")).scalar() is None
 
     def test_an_upgrade_that_fails_changes_nothing(
         self, store: Store, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -161,13 +161,13 @@ class TestUpgrade:
             assert unchanged.studies() == [study]
             with unchanged._read() as session:
                 columns = inspect(session.connection()).get_columns("study")
-                assert "owner" not in [column["name"] for column in columns]
+                assert "kin" not in [column["name"] for column in columns]
 
 
 def _add_revision(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, last: str) -> None:
     """Pretend that this autokd has one more version, whose script ends with `last`."""
     scripts = tmp_path / "migrations"
     shutil.copytree(schema.SCRIPTS, scripts)
-    (scripts / "versions" / "v0002_owner.py").write_text(_NEXT.format(last=last))
+    (scripts / "versions" / "v0003_kin.py").write_text(_NEXT.format(last=last))
     monkeypatch.setattr(schema, "SCRIPTS", scripts)
-    monkeypatch.setattr(schema, "REVISIONS", (*schema.REVISIONS, "0002"))
+    monkeypatch.setattr(schema, "REVISIONS", (*schema.REVISIONS, "0003"))

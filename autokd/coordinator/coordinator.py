@@ -1,0 +1,234 @@
+"""The coordinator: which studies run, with how many slots each, and what is done besides."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+
+from autokd.coordinator.child import Child
+from autokd.errors import ConflictError, NotFoundError, StoreUnavailableError
+from autokd.store import OperationRecord, Store, StudyRecord
+from autokd.study import TRIAL_REQUESTS
+from autokd.trial import StudyState, StudyWish
+
+_LOG = logging.getLogger(__name__)
+
+OPERATIONS = ("export", "purge")
+"""Kinds of operations that have a process of their own."""
+
+_BEAT_SECONDS = 5.0
+_TICK_SECONDS = 0.25
+
+_MOST_DEATHS = 3
+"""A study whose process dies so often in a row is taken to kill it."""
+
+_PATIENCE_SECONDS = 10.0
+"""How long a study is left alone whose process could not begin or has died."""
+
+
+class Coordinator:
+    """Runs studies side by side, until it is asked to stop.
+
+    It decides from the record alone, and starts again where one that was killed had been. Studies
+    with a wish of RUN or STOP run, the oldest first, each with an equal share of the slots, at
+    least one; those that find no slot wait.
+
+    Args:
+        store: the record, which it shares with whoever asks for studies.
+        slots: how many trials run at a time, over all studies; at least 1.
+
+    Raises:
+        ConflictError: another coordinator runs the studies of this store.
+    """
+
+    def __init__(self, store: Store, slots: int) -> None:
+        if slots < 1:
+            raise ValueError(f"expected at least 1 slot, got {slots}")
+        self.store = store
+        self.slots = slots
+        self._stop = threading.Event()
+        self._children: dict[int, Child] = {}
+        self._operation: tuple[OperationRecord, Child] | None = None
+        self._deaths: dict[int, int] = {}
+        self._not_before: dict[int, float] = {}
+
+    def stop(self) -> None:
+        """Asks it to end: studies save their checkpoints and go on with the next coordinator."""
+        self._stop.set()
+
+    def run(self) -> None:
+        """Sees to the studies until `stop` is called."""
+        with self._alone():
+            record = self.store.add_coordinator(socket.gethostname(), os.getpid(), self.slots)
+            for old in self.store.coordinators():
+                if old.id < record.id:  # it was killed
+                    self.store.remove_coordinator(old.id)
+            self.store.requeue_operations(OPERATIONS)
+            beaten = -_BEAT_SECONDS
+            try:
+                while not self._stop.is_set():
+                    try:
+                        self._bury()
+                        self._see_to_studies()
+                        self._see_to_operations()
+                        if time.monotonic() - beaten >= _BEAT_SECONDS:
+                            self.store.beat(record.id, self._shares())
+                            beaten = time.monotonic()
+                    except StoreUnavailableError as error:
+                        _LOG.warning("%s", error)
+                        self._stop.wait(_PATIENCE_SECONDS / 10)
+                    self._stop.wait(_TICK_SECONDS)
+            finally:
+                self._close()
+                with suppress(StoreUnavailableError):
+                    self.store.remove_coordinator(record.id)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Only one coordinator at a time has the store's files, however the one before ended."""
+        from filelock import FileLock, Timeout
+
+        self.store.files.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.store.files / "coordinator.lock", thread_local=False)
+        try:
+            lock.acquire(blocking=False)
+        except Timeout as error:
+            raise ConflictError(
+                f"another coordinator runs the studies of {self.store.files}",
+                hint="one is enough; stop that one first if it is to be replaced",
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    # Studies
+
+    def _see_to_studies(self) -> None:
+        """Starts, steers and stops processes until all is as people want it."""
+        wanted = {study.id: study for study in self.store.wanted_studies()}
+        for study_id, child in self._children.items():
+            self._steer(child, wanted.get(study_id) or self.store.study(study_id))
+        waiting = [
+            study
+            for study in wanted.values()
+            if study.wish in (StudyWish.RUN, StudyWish.STOP)
+            and study.id not in self._children
+            and self._not_before.get(study.id, 0.0) <= time.monotonic()
+        ]
+        for study in waiting[: self.slots - len(self._children)]:
+            self._start(study)
+        shares = self._shares()
+        for study_id, child in self._children.items():
+            child.tell(f"slots {shares[str(study_id)]}")
+        self._wake_those_with_requests(wanted)
+
+    def _start(self, study: StudyRecord) -> None:
+        child = Child("study", self.store, study.id, log=study.folder / "study.log")
+        child.version = study.version
+        self._children[study.id] = child
+        self._steer(child, study)
+
+    def _steer(self, child: Child, study: StudyRecord) -> None:
+        if study.wish is None:
+            return  # it ends by itself
+        if study.wish is not StudyWish.RUN:
+            child.tell(study.wish.value)
+        elif child.told(StudyWish.PAUSE.value) or child.told(StudyWish.CANCEL.value):
+            return  # it is wanted again while it ends, and is started again when it has
+        if study.version != child.version:
+            child.version = study.version
+            child.tell(f"reload {study.version}")
+
+    def _wake_those_with_requests(self, wanted: Mapping[int, StudyRecord]) -> None:
+        """A study that has ended runs again to do what is asked of its trials."""
+        for operation in self.store.operations(kinds=TRIAL_REQUESTS, states=("queued",)):
+            study_id = operation.study_id
+            if study_id is None or study_id in wanted or study_id in self._children:
+                continue
+            try:
+                self.store.change_study(study_id, wish=StudyWish.RUN)
+            except (NotFoundError, ConflictError) as error:  # it was deleted
+                self.store.end_operation(operation.id, error=error.as_data())
+
+    def _shares(self) -> dict[str, int]:
+        """Slots of each running study by its id: equal shares, what is left over to the oldest."""
+        running = sorted(self._children)
+        if not running:
+            return {}
+        share, left = divmod(self.slots, len(running))
+        return {str(study): share + (index < left) for index, study in enumerate(running)}
+
+    def _bury(self) -> None:
+        """Takes note of processes that have ended."""
+        for study_id, child in list(self._children.items()):
+            code = child.poll()
+            if code is None:
+                continue
+            del self._children[study_id]
+            child.release()
+            study = self.store.study(study_id)
+            if code == 0 or study.state is StudyState.FAILED:
+                self._deaths.pop(study_id, None)
+            elif code == ConflictError.exit_code:
+                self._not_before[study_id] = time.monotonic() + _PATIENCE_SECONDS
+            else:
+                self._note_death(study, code)
+
+    def _note_death(self, study: StudyRecord, code: int) -> None:
+        deaths = self._deaths[study.id] = self._deaths.get(study.id, 0) + 1
+        _LOG.warning("the process of study %s ended with %d", study.name, code)
+        self._not_before[study.id] = time.monotonic() + _PATIENCE_SECONDS * (deaths - 1)
+        if deaths >= _MOST_DEATHS:
+            error = f"its process died {deaths} times in a row; the log says more: study.log"
+            self._deaths.pop(study.id)
+            with self.store.coordinate(study.id):
+                self.store.update_study(study.id, state=StudyState.FAILED, error=error, wish=None)
+
+    # Operations
+
+    def _see_to_operations(self) -> None:
+        """Runs the oldest operation in a process of its own, one at a time."""
+        if self._operation is not None:
+            operation, child = self._operation
+            code = child.poll()
+            if code is None and self.store.operation(operation.id).state == "cancelled":
+                child.kill()
+                return
+            if code is None:
+                return
+            child.release()
+            self._operation = None
+            # It has written its end itself, unless it died.
+            error = ConflictError("its process died", hint="ask for it again").as_data()
+            self.store.end_operation(operation.id, error=error)
+        queued = self.store.operations(kinds=OPERATIONS, states=("queued",))
+        if queued:
+            operation = self.store.begin_operation(queued[0].id)
+            log = self.store.files / "operations.log"
+            self._operation = operation, Child("operation", self.store, operation.id, log=log)
+
+    def _close(self) -> None:
+        """Ends all processes, which stop after their running epochs."""
+        children = [*self._children.values(), *([self._operation[1]] if self._operation else [])]
+        _end(children)
+        self._children.clear()
+
+
+def _end(children: Sequence[Child], seconds: float = 60.0) -> None:
+    for child in children:
+        child.tell("cancel")
+    until = time.monotonic() + seconds
+    for child in children:
+        child.wait(max(0.0, until - time.monotonic()))
+        child.release()
+
+
+def slots_of_this_machine() -> int:
+    """One per core that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,165 @@
+"""A process that runs one study or one operation: `python -m autokd.coordinator.process`.
+
+Its first two lines of input are the database and the folder of files; those that follow steer the
+study (`slots N`, `pause`, `stop`, `cancel`, `reload N`). The end of its input is the end of the
+coordinator, and so its own.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from autokd.errors import AutokdError, ConflictError, StoreUnavailableError
+from autokd.store import OperationRecord, Store
+from autokd.trial import StudyState
+
+if TYPE_CHECKING:
+    from autokd.study import Study
+
+_LOG = logging.getLogger(__name__)
+
+_LAST_SECONDS = 30.0
+"""How long a process may take to end when its coordinator is gone."""
+
+
+def main(kind: str, id: int, commands: IO[str]) -> int:
+    """Runs it; gives the exit code."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    url, files = commands.readline().strip(), commands.readline().strip()
+    with Store.open(url, create=False, files=files) as store:
+        work = _run_study if kind == "study" else _run_operation
+        try:
+            work(store, id, commands)
+        except AutokdError as error:
+            _LOG.error("%s", error)
+            return error.exit_code
+    return 0
+
+
+def _run_study(store: Store, study_id: int, commands: IO[str]) -> None:
+    # Torch takes seconds to load; what arrives meanwhile waits in the pipe.
+    from autokd.assemble import assemble_study
+    from autokd.spec import read_study
+
+    record = store.study(study_id)
+    try:
+        study = assemble_study(read_study(record.spec), storage=store.url, files=store.files)
+    except StoreUnavailableError:
+        raise  # it is tried again
+    except AutokdError as error:
+        _fail(store, study_id, str(error))
+        raise
+    with study.store:
+        _listen(commands, lambda line: _steer(study, line), study.cancel)
+        try:
+            study.run()
+        except AutokdError:
+            raise
+        except Exception as error:  # the boundary of the process: people must learn of our bugs
+            _LOG.exception("study %s", record.name)
+            _fail(store, study_id, f"a bug of autokd: {type(error).__name__}: {error}")
+
+
+def _fail(store: Store, study_id: int, error: str) -> None:
+    store.update_study(study_id, state=StudyState.FAILED, error=error, wish=None)
+
+
+def _steer(study: Study, line: str) -> None:
+    from autokd.spec import read_study
+
+    word, _, rest = line.partition(" ")
+    match word:
+        case "slots":
+            study.share = int(rest)
+        case "pause":
+            study.stop()
+        case "stop":
+            study.finish()
+        case "cancel":
+            study.cancel()
+        case "reload":
+            spec = read_study(study.store.study(study.record.id).spec)
+            study.change_limits(spec.limits, spec.final)
+
+
+def _listen(commands: IO[str], steer: Callable[[str], None], end: Callable[[], None]) -> None:
+    """Follows the coordinator's lines in a thread, and ends the process with their end."""
+
+    def follow() -> None:
+        for line in commands:
+            steer(line.strip())
+        end()
+        threading.Timer(_LAST_SECONDS, os._exit, [1]).start()
+
+    threading.Thread(target=follow, daemon=True).start()
+
+
+def _run_operation(store: Store, operation_id: int, commands: IO[str]) -> None:
+    operation = store.operation(operation_id)
+    _listen(commands, lambda line: os._exit(1), lambda: os._exit(1))
+    try:
+        response = _OPERATIONS[operation.kind](store, operation)
+    except AutokdError as error:
+        store.end_operation(operation_id, error=error.as_data())
+    except Exception as error:  # the boundary of the process: people must learn of our bugs
+        _LOG.exception("operation %d", operation_id)
+        found = AutokdError(f"a bug of autokd: {type(error).__name__}: {error}")
+        store.end_operation(operation_id, error=found.as_data())
+    else:
+        store.end_operation(operation_id, response=response)
+
+
+def _export(store: Store, operation: OperationRecord) -> dict[str, Any]:
+    """Writes the student into a folder of the operation's own."""
+    from autokd.exporting import export_student
+
+    assert operation.study_id is not None
+    request = operation.request
+    folder = store.study(operation.study_id).folder / "exports" / str(operation.id)
+    partial = folder.with_suffix(".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    written = export_student(
+        store,
+        operation.study_id,
+        partial,
+        trial=request.get("trial"),
+        limits=request.get("limits"),
+        formats=request["formats"],
+        recorded=False,
+    )
+    os.replace(partial, folder)
+    return {"export": operation.id, "student": written}
+
+
+def _purge(store: Store, operation: OperationRecord) -> dict[str, Any]:
+    """Deletes a study with its files; says how many bytes that freed."""
+    assert operation.study_id is not None
+    study = store.study(operation.study_id)
+    if study.deleted is None:
+        raise ConflictError(f"study {study.name!r} is not deleted", hint="delete it first")
+    freed = bytes_in(study.folder)
+    folder = store.delete_study(study.id)
+    shutil.rmtree(folder, ignore_errors=True)
+    return {"bytes": freed - bytes_in(folder)}
+
+
+def bytes_in(folder: Path) -> int:
+    """Size of all files in a folder, of those below it too; 0 if there is no such folder."""
+    return sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_dir())
+
+
+_OPERATIONS: dict[str, Callable[[Store, OperationRecord], dict[str, Any]]] = {
+    "export": _export,
+    "purge": _purge,
+}
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], int(sys.argv[2]), sys.stdin))
