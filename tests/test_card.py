@@ -72,9 +72,7 @@ def test_mean_and_spread_stand_beside_the_baseline_without_the_teacher() -> None
 def test_training_tells_losses_with_what_was_fixed_and_what_was_found() -> None:
     card = model_card(described())
     assert "- loss `kd`: temperature 4, weight 0.5 (searched)" in card
-    assert (
-        "- loss `cross_entropy` with the labels: weight what the other weights leave of 1" in card
-    )
+    assert "with the labels, its weight: what the others leave of 1" in card
     assert "- teacher: `resnet20`, trained for 1 epoch\n" in card
     assert "20 epochs; batch size 128, learning rate 0.1" in card
 
