@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import sys
+from importlib.metadata import entry_points
 
 import typer
 
@@ -55,6 +56,10 @@ _spec.command("schema")(inspection.show_schema)
 
 _database = _group("db", "The database.")
 _database.command("upgrade")(inspection.upgrade_database)
+
+
+for _entry in entry_points(group="autokd.commands"):
+    _entry.load()(app)
 
 
 @app.callback(invoke_without_command=True)

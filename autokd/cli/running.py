@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shlex
 import signal
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -269,10 +270,18 @@ def coordinator(
     slots: Annotated[
         int | None, typer.Option(min=1, help="Trials at a time; left out: one per core.")
     ] = None,
-    storage: Storage = DEFAULT_STORAGE,
+    storage: Annotated[
+        str, typer.Option(envvar="AUTOKD_STORAGE", help="Database: a path, or an SQLAlchemy URL.")
+    ] = DEFAULT_STORAGE,
     files: Annotated[
-        Path | None, typer.Option(help="Folder of logs and checkpoints; left out: beside SQLite.")
+        Path | None,
+        typer.Option(
+            envvar="AUTOKD_FILES", help="Folder of logs and checkpoints; left out: beside SQLite."
+        ),
     ] = None,
+    while_stdin_is_open: Annotated[
+        bool, typer.Option(hidden=True, help="End when stdin does: with who started it.")
+    ] = False,
 ) -> None:
     """Run the studies that are queued in the record, until it is stopped.
 
@@ -287,5 +296,14 @@ def coordinator(
         running = Coordinator(store, slots or slots_of_this_machine())
         for each in _INTERRUPTS:
             signal.signal(each, lambda number, frame: running.stop())
-        say(f"running the studies of {storage} in {plural(running.slots, 'slot')}")
+        if while_stdin_is_open:
+            threading.Thread(target=_until_stdin_ends, args=[running.stop], daemon=True).start()
+        say(f"a coordinator runs the studies in {plural(running.slots, 'slot')}")
         running.run()
+
+
+def _until_stdin_ends(then: Callable[[], None]) -> None:
+    # Not through Python's buffer, whose lock a waiting thread would keep when the process ends.
+    while os.read(0, 1024):
+        pass
+    then()

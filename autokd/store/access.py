@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.exc import IntegrityError
 
 from autokd.errors import ConflictError, NotFoundError
@@ -175,6 +175,11 @@ class Access(Database):
             query = query.where(AuditRow.id < before)
         with self._read() as session:
             return [AuditRecord.of(row) for row in session.scalars(query)]
+
+    def count_audits(self) -> int:
+        """Length of the audit log."""
+        with self._read() as session:
+            return session.scalar(select(func.count()).select_from(AuditRow)) or 0
 
 
 class ReusedKeyError(ConflictError):

@@ -185,12 +185,25 @@ class Attempts(Database):
             )
             return [_attempt(row, number) for row, number in rows]
 
-    def attempts(self, study_id: int, number: int) -> list[AttemptRecord]:
-        """All attempts of a trial, oldest first. Raises NotFoundError."""
+    def attempts(self, study_id: int, number: int | None = None) -> list[AttemptRecord]:
+        """All attempts of a trial, or of all trials of a study, oldest first.
+
+        Raises:
+            NotFoundError: no such study or trial.
+        """
+        query = (
+            select(AttemptRow, TrialRow.number)
+            .join(TrialRow, TrialRow.id == AttemptRow.trial_id)
+            .where(TrialRow.study_id == study_id)
+            .order_by(AttemptRow.id)
+        )
         with self._read() as session:
-            trial = find_trial(session, study_id, number)
-            query = select(AttemptRow).where(AttemptRow.trial_id == trial.id)
-            return [_attempt(row, number) for row in session.scalars(query.order_by(AttemptRow.n))]
+            if number is None:
+                find_study(session, study_id)
+            else:
+                trial = find_trial(session, study_id, number)
+                query = query.where(AttemptRow.trial_id == trial.id)
+            return [_attempt(row, of) for row, of in session.execute(query)]
 
 
 def _end(row: AttemptRow, state: AttemptState, message: str = "") -> None:

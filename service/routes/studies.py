@@ -1,0 +1,395 @@
+"""Studies: launched, steered, changed, deleted and brought back."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import yaml
+from autokd.inspector import Inspector
+from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+
+from autokd.errors import ConflictError, Mistake, SpecError
+from autokd.spec import StudySpec, read_study
+from autokd.spec.text import read_yaml
+from autokd.store import Store, StudyRecord
+from autokd.trial import StudyState, StudyWish
+from service.access import Caller, Launcher, Reader
+from service.context import AnyStudyOf, SettingsOf, StoreOf, StudiesOf, StudyOf
+from service.intake import admitted_spec, shown_spec
+from service.names import Kind, id_of
+from service.once import OnceRoute
+from service.paging import PagingOf
+from service.problems import RESPONSES, Refusal
+from service.schemas import (
+    CheckResult,
+    Cloning,
+    Extension,
+    NewStudy,
+    Operation,
+    Page,
+    Study,
+    StudyChanges,
+    StudyDetail,
+)
+from service.showing import operation_json, study_detail_json, study_json
+
+router = APIRouter(tags=["studies"], responses=RESPONSES, route_class=OnceRoute)
+
+IfMatch = Annotated[
+    str | None, Header(description="The ETag that was read: refused if somebody changed it since.")
+]
+
+
+@router.post(
+    "/studies",
+    status_code=201,
+    response_model=Study | CheckResult,
+    openapi_extra={
+        "requestBody": {
+            "content": {"application/yaml": {"schema": {"type": "string"}}},
+            "description": "A spec with labels as JSON, or a study file as YAML.",
+        }
+    },
+)
+async def create_study(
+    request: Request,
+    response: Response,
+    caller: Launcher,
+    store: StoreOf,
+    studies: StudiesOf,
+    settings: SettingsOf,
+    body: NewStudy | None = None,
+    validate_only: Annotated[
+        bool, Query(description="Say what the study means, and record nothing.")
+    ] = False,
+) -> Any:
+    """Queues a study, or says what it would mean.
+
+    With `validate_only` the answer (status 200) is what `autokd check` says: costs, budgets and
+    feasible share, without training.
+    """
+    new = body or await _from_yaml(request)
+    spec = await run_in_threadpool(admitted_spec, new.spec, settings, store, caller)
+    if validate_only:
+        response.status_code = 200
+        inspector: Inspector = request.app.state.inspector
+        return await run_in_threadpool(inspector.check, spec.model_dump(mode="json"))
+    study = await run_in_threadpool(_launch, spec, new, caller, store)
+    response.headers["Location"] = f"/api/v1/studies/{id_of(Kind.STUDY, study.id)}"
+    response.headers["ETag"] = etag_of(study)
+    return await run_in_threadpool(study_json, study, store, studies)
+
+
+@router.get("/studies", response_model=Page[Study])
+def list_studies(
+    _caller: Reader,
+    store: StoreOf,
+    studies: StudiesOf,
+    paging: PagingOf,
+    state: Annotated[list[str] | None, Query(description="One of these states.")] = None,
+    label: Annotated[
+        list[str] | None, Query(description="All of these labels, as `key:value`.")
+    ] = None,
+    q: Annotated[str | None, Query(description="Part of the name.", max_length=100)] = None,
+    deleted: Annotated[bool, Query(description="Those that were deleted.")] = False,
+    order_by: Annotated[str, Query(pattern="^-?(created|updated|name)$")] = "-created",
+) -> Any:
+    """Lists studies."""
+    found = [
+        study
+        for study in store.studies(deleted=deleted)
+        if (q is None or q.lower() in study.name.lower())
+        and all(_has_label(study, each) for each in label or ())
+        and (not state or store.state_now(study) in state)
+    ]
+    field = order_by.removeprefix("-")
+    found.sort(key=lambda study: (getattr(study, field), study.id), reverse=order_by[0] == "-")
+    return paging.page(found, lambda study: study_json(study, store, studies))
+
+
+@router.get("/studies/{study}", response_model=StudyDetail)
+def read_study_detail(
+    _caller: Reader,
+    study: AnyStudyOf,
+    store: StoreOf,
+    studies: StudiesOf,
+    settings: SettingsOf,
+    response: Response,
+    if_none_match: Annotated[str | None, Header()] = None,
+) -> Any:
+    """Reads a study: its file, its front, its retrained students."""
+    etag = etag_of(study)
+    if if_none_match is not None and etag in if_none_match:
+        return Response(status_code=304, headers={"ETag": etag})
+    response.headers["ETag"] = etag
+    return study_detail_json(study, store, studies, settings)
+
+
+@router.patch("/studies/{study}", response_model=Study)
+def change_study(
+    caller: Launcher,
+    study: StudyOf,
+    changes: StudyChanges,
+    store: StoreOf,
+    studies: StudiesOf,
+    response: Response,
+    if_match: IfMatch = None,
+) -> Any:
+    """Changes a study's name, labels or limits."""
+    given: dict[str, Any] = {}
+    if changes.name is not None:
+        if study.state is StudyState.RUNNING:
+            raise ConflictError("a study that runs keeps its name", hint="pause it first")
+        given["name"] = changes.name
+    if changes.labels is not None:
+        given["labels"] = changes.labels
+    if changes.limits is not None:
+        given["spec"] = _with_limits(study, changes.limits)
+    changed = store.change_study(study.id, version=_version(if_match), **given)
+    return _answer(changed, store, studies, response)
+
+
+@router.delete("/studies/{study}", response_model=Study)
+def delete_study(
+    _caller: Launcher,
+    study: StudyOf,
+    store: StoreOf,
+    studies: StudiesOf,
+    response: Response,
+    if_match: IfMatch = None,
+) -> Any:
+    """Deletes a study so that it can be brought back; its name is free at once."""
+    return _answer(store.hide_study(study.id, version=_version(if_match)), store, studies, response)
+
+
+@router.post("/studies/{study}:undelete", response_model=Study)
+def undelete_study(
+    _caller: Launcher, study: AnyStudyOf, store: StoreOf, studies: StudiesOf, response: Response
+) -> Any:
+    """Brings a deleted study back."""
+    return _answer(store.unhide_study(study.id), store, studies, response)
+
+
+@router.post("/studies/{study}:purge", status_code=202, response_model=Operation)
+def purge_study(caller: Launcher, study: AnyStudyOf, store: StoreOf, response: Response) -> Any:
+    """Removes a deleted study for good, with its files; the operation says how many bytes."""
+    if study.deleted is None:
+        raise ConflictError(f"study {study.name!r} is not deleted", hint="delete it first")
+    operation = store.add_operation("purge", study.id, {}, caller.id)
+    response.headers["Location"] = f"/api/v1/operations/{id_of(Kind.OPERATION, operation.id)}"
+    return operation_json(operation)
+
+
+@router.post("/studies/{study}:pause", response_model=Study)
+def pause_study(
+    _caller: Launcher, study: StudyOf, store: StoreOf, studies: StudiesOf, response: Response
+) -> Any:
+    """Stops training after the running epochs; `:resume` goes on from there."""
+    return _wish(study, StudyWish.PAUSE, store, studies, response)
+
+
+@router.post("/studies/{study}:resume", response_model=Study)
+def resume_study(
+    _caller: Launcher, study: StudyOf, store: StoreOf, studies: StudiesOf, response: Response
+) -> Any:
+    """Goes on with a study that was paused, cancelled, interrupted, or failed."""
+    if study.wish is StudyWish.STOP:
+        raise ConflictError(
+            f"study {study.name!r} is stopping", hint="when it has ended, extend it"
+        )
+    return _wish(study, StudyWish.RUN, store, studies, response)
+
+
+@router.post("/studies/{study}:stop", response_model=Study)
+def stop_study(
+    _caller: Launcher, study: StudyOf, store: StoreOf, studies: StudiesOf, response: Response
+) -> Any:
+    """Ends the search: what runs ends its rung, the best are retrained, the study is completed."""
+    return _wish(study, StudyWish.STOP, store, studies, response)
+
+
+@router.post("/studies/{study}:cancel", response_model=Study)
+def cancel_study(
+    _caller: Launcher, study: StudyOf, store: StoreOf, studies: StudiesOf, response: Response
+) -> Any:
+    """Ends all training now, without a final stage. What is finished stays."""
+    return _wish(study, StudyWish.CANCEL, store, studies, response)
+
+
+@router.post("/studies/{study}:extend", response_model=Study)
+def extend_study(
+    caller: Launcher,
+    study: StudyOf,
+    extension: Extension,
+    store: StoreOf,
+    studies: StudiesOf,
+    response: Response,
+) -> Any:
+    """Goes on with larger limits, also when the study has ended."""
+    if study.wish is not StudyWish.RUN:
+        _check_quota(caller, store)
+    changed = store.change_study(
+        study.id, spec=_with_limits(study, extension.limits), wish=StudyWish.RUN
+    )
+    return _answer(changed, store, studies, response)
+
+
+@router.post("/studies/{study}:clone", status_code=201, response_model=Study)
+def clone_study(
+    caller: Launcher,
+    study: AnyStudyOf,
+    cloning: Cloning,
+    store: StoreOf,
+    studies: StudiesOf,
+    settings: SettingsOf,
+    response: Response,
+) -> Any:
+    """Queues a new study from the file of this one, with changes."""
+    content = shown_spec(study.spec, settings, store)
+    for path, value in cloning.changes.items():
+        _put(content, path, value)
+    content["name"] = cloning.name
+    spec = admitted_spec(content, settings, store, caller)
+    new = NewStudy(spec={}, labels=cloning.labels, paused=cloning.paused)
+    cloned = _launch(spec, new, caller, store)
+    response.headers["Location"] = f"/api/v1/studies/{id_of(Kind.STUDY, cloned.id)}"
+    return _answer(cloned, store, studies, response)
+
+
+def etag_of(study: StudyRecord) -> str:
+    """Changes with everything that happens; its first part with what people change only."""
+    return f'"{study.version}-{study.events}"'
+
+
+def _version(if_match: str | None) -> int | None:
+    """The version in an ETag; None for any.
+
+    What happens in a running study is no reason to refuse its owner, so the second part is not
+    compared.
+    """
+    if if_match is None or if_match.strip() == "*":
+        return None
+    version = if_match.strip().strip('"').partition("-")[0]
+    if not (version.isascii() and version.isdecimal()):
+        raise Refusal(412, "stale_etag", f"expected an ETag of this study, got {if_match[:50]!r}")
+    return int(version)
+
+
+async def _from_yaml(request: Request) -> NewStudy:
+    if request.headers.get("content-type", "").partition(";")[0] not in (
+        "application/yaml",
+        "application/x-yaml",
+        "text/yaml",
+    ):
+        raise Refusal(
+            415,
+            "unsupported_media_type",
+            "expected a body of application/json or application/yaml",
+            hint="curl: -H 'Content-Type: application/yaml' --data-binary @study.yaml",
+        )
+    try:
+        text = (await request.body()).decode()
+    except UnicodeDecodeError as error:
+        raise SpecError("the study", [Mistake("", f"expected UTF-8; got {error}")]) from error
+    if any(isinstance(token, yaml.AliasToken) for token in _tokens(text)):
+        # A few of these can stand for more data than fits anywhere.
+        raise SpecError("the study", [Mistake("", "expected no YAML aliases (`*name`)")])
+    content, mistakes = read_yaml(text)
+    if mistakes or not isinstance(content, dict):
+        what = Mistake("", "expected the fields of a study")
+        raise SpecError("the study", mistakes or [what])
+    return NewStudy(spec=content)
+
+
+def _tokens(text: str) -> list[Any]:
+    try:
+        return list(yaml.scan(text))
+    except yaml.YAMLError:
+        return []  # which reading it says better
+
+
+def _launch(spec: StudySpec, new: NewStudy, caller: Caller, store: Store) -> StudyRecord:
+    _check_quota(caller, store)
+    return store.create_study(
+        spec.name,
+        spec.model_dump(mode="json"),
+        wish=StudyWish.PAUSE if new.paused else StudyWish.RUN,
+        labels=new.labels,
+        owner=caller.id,
+    )
+
+
+def _check_quota(caller: Caller, store: Store) -> None:
+    """Refuses one more study to a token that has as many under way as it may."""
+    most = caller.limit("studies")
+    if most is None:
+        return
+    under_way = [
+        study
+        for study in store.wanted_studies()
+        if study.owner == caller.id and study.wish in (StudyWish.RUN, StudyWish.STOP)
+    ]
+    if len(under_way) >= most:
+        raise Refusal(
+            429,
+            "too_many_studies",
+            f"expected at most {most} studies of this token under way, there are {len(under_way)}",
+            hint="wait for one to end, or pause one",
+        )
+
+
+def _wish(
+    study: StudyRecord, wish: StudyWish, store: Store, studies: StudiesOf, response: Response
+) -> Any:
+    if wish is not StudyWish.RUN and study.wish is None and study.state is not StudyState.RUNNING:
+        raise ConflictError(
+            f"study {study.name!r} is {study.status}; only one that is queued, paused or running "
+            f"can be {_DONE[wish]}"
+        )
+    return _answer(store.change_study(study.id, wish=wish), store, studies, response)
+
+
+_DONE = {
+    StudyWish.PAUSE: "paused",
+    StudyWish.STOP: "stopped",
+    StudyWish.CANCEL: "cancelled",
+}
+
+
+def _answer(study: StudyRecord, store: Store, studies: StudiesOf, response: Response) -> Any:
+    response.headers["ETag"] = etag_of(study)
+    return study_json(study, store, studies)
+
+
+def _with_limits(study: StudyRecord, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The study's spec with other limits. Raises SpecError if they are none."""
+    spec = {**study.spec, "limits": {**study.spec["limits"], **changes}}
+    return read_study(spec).model_dump(mode="json")
+
+
+def _has_label(study: StudyRecord, text: str) -> bool:
+    name, _, value = text.partition(":")
+    return study.labels.get(name) == value
+
+
+def _put(content: dict[str, Any], path: str, value: Any) -> None:
+    """Changes the field at a dotted path, whose parents are there or are made."""
+    *parents, last = path.split(".")
+    place: Any = content
+    for part in parents:
+        if isinstance(place, list) and part.isdecimal() and int(part) < len(place):
+            place = place[int(part)]
+        elif isinstance(place, dict):
+            place[part] = copy.copy(place.get(part)) or {}
+            place = place[part]
+        else:
+            raise SpecError("the study", [Mistake(path, "there is no such field")])
+    if isinstance(place, list) and last.isdecimal() and int(last) < len(place):
+        place[int(last)] = value
+    elif isinstance(place, dict):
+        place[last] = value
+    else:
+        raise SpecError("the study", [Mistake(path, "there is no such field")])
