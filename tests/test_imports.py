@@ -15,9 +15,13 @@ import search_spaces
 _SEARCH_CORE = (
     "autokd",
     "autokd.budget",
+    "autokd.card",
     "autokd.cli",
+    "autokd.describing",
+    "autokd.drawing.svg",
     "autokd.errors",
     "autokd.executors",
+    "autokd.inspector",
     "autokd.multiobjective",
     "autokd.plot",
     "autokd.report",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import urllib.request
 from typing import Any
 
 import numpy as np
@@ -112,10 +113,8 @@ def test_whatever_comes_is_answered(line: bytes) -> None:
 
 
 def test_a_check_downloads_nothing(tiny_spec, tmp_path, monkeypatch) -> None:
-    from torchvision.datasets import utils
-
-    fetched: list[str] = []
-    monkeypatch.setattr(utils, "_urlretrieve", lambda url, *_, **__: fetched.append(url))
+    fetched: list[object] = []
+    monkeypatch.setattr(urllib.request, "urlopen", lambda url, *_, **__: fetched.append(url))
     data = {"name": "cifar10", "root": str(tmp_path), "download": True}
     for request in ({"do": "check"}, {"do": "graph", "architecture": {}}):
         error = error_of(id=1, spec={**tiny_spec, "data": data}, **request)
