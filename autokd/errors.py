@@ -5,6 +5,7 @@
     ├── UnknownNameError        exit 2   a name that is in no catalogue; suggests the nearest
     ├── DataError               exit 2   a data set is missing, corrupt or of the wrong shape
     ├── TeacherError            exit 2   weights missing or not fitting the teacher's network
+    ├── FilterError             exit 2   a list is to be filtered by what is no condition
     ├── NotFoundError           exit 3   no such study, trial or artefact
     ├── ConflictError           exit 4   the record contradicts what was asked
     │   ├── StoreVersionError   exit 4   a database of another version
@@ -119,6 +120,12 @@ class DataError(AutokdError, ValueError):
 
 class TeacherError(AutokdError, ValueError):
     """The teacher's weights are missing or do not fit its network."""
+
+    exit_code = 2
+
+
+class FilterError(AutokdError, ValueError):
+    """What a list is to be filtered by is no condition on its fields."""
 
     exit_code = 2
 
