@@ -14,12 +14,14 @@ import search_spaces
 
 _SEARCH_CORE = (
     "autokd",
+    "autokd.analysis",
     "autokd.budget",
     "autokd.cli",
     "autokd.errors",
     "autokd.executors",
     "autokd.multiobjective",
     "autokd.plot",
+    "autokd.readable",
     "autokd.report",
     "autokd.seeding",
     "autokd.space",
