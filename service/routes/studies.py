@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 import yaml
-from autokd.inspector import Inspector
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
 from autokd.errors import ConflictError, Mistake, SpecError
+from autokd.inspector import Inspector
 from autokd.spec import StudySpec, read_study
 from autokd.spec.text import read_yaml
 from autokd.store import Store, StudyRecord

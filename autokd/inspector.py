@@ -1,6 +1,0 @@
-class Inspector:
-    def __init__(self, seconds):
-        pass
-
-    def close(self):
-        pass
