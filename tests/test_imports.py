@@ -14,6 +14,7 @@ import search_spaces
 
 _SEARCH_CORE = (
     "autokd",
+    "autokd.analysis",
     "autokd.budget",
     "autokd.card",
     "autokd.cli",
@@ -24,6 +25,7 @@ _SEARCH_CORE = (
     "autokd.inspector",
     "autokd.multiobjective",
     "autokd.plot",
+    "autokd.readable",
     "autokd.report",
     "autokd.seeding",
     "autokd.space",
