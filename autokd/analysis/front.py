@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 from autokd.analysis.hypervolume import reference_point
 from autokd.budget import COST_METRICS, Budget
@@ -21,6 +21,7 @@ from autokd.report import (
     objectives_of,
     rungs_of,
 )
+from autokd.spec import Metric
 from autokd.store import StudyRecord
 from autokd.trial import Trial, TrialKind, TrialState
 
@@ -104,8 +105,8 @@ def objective_of(record: StudyRecord, metric: str) -> Objective:
 
 
 def metrics_of(record: StudyRecord, trials: Iterable[Trial]) -> list[str]:
-    """The names of all figures that a student of the study has or may have."""
-    names = {*COST_METRICS, *(objective.metric for objective in objectives_of(record))}
+    """The names of all figures that a student of the study has, or may be searched for."""
+    names = set(get_args(Metric))
     for trial in trials:
         for evaluation in trial.evaluations:
             names.update(evaluation.metrics)

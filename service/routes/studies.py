@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any
 
 import yaml
-from autokd.inspector import Inspector
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
 from autokd.errors import ConflictError, Mistake, SpecError
+from autokd.inspector import Inspector
 from autokd.spec import StudySpec, read_study
 from autokd.spec.text import read_yaml
 from autokd.store import Store, StudyRecord
@@ -39,6 +40,8 @@ from service.schemas import (
 from service.showing import operation_json, study_detail_json, study_json
 
 router = APIRouter(tags=["studies"], responses=RESPONSES, route_class=OnceRoute)
+
+_ETAG = re.compile(r'"([0-9]{1,18})-[0-9]{1,18}"')
 
 IfMatch = Annotated[
     str | None, Header(description="The ETag that was read: refused if somebody changed it since.")
@@ -277,10 +280,10 @@ def _version(if_match: str | None) -> int | None:
     """
     if if_match is None or if_match.strip() == "*":
         return None
-    version = if_match.strip().strip('"').partition("-")[0]
-    if not (version.isascii() and version.isdecimal()):
-        raise Refusal(412, "stale_etag", f"expected an ETag of this study, got {if_match[:50]!r}")
-    return int(version)
+    match = _ETAG.fullmatch(if_match.strip())
+    if match is None:
+        raise Refusal(412, "stale_etag", f"expected an ETag of a study, got {if_match[:50]!r}")
+    return int(match[1])
 
 
 async def _new_study(request: Request) -> NewStudy:
