@@ -45,6 +45,7 @@ class EventFeed:
         self._newest = 0
         self._kept: deque[EventRecord] = deque(maxlen=_KEPT)
         self._news = asyncio.Condition()
+        self._is_open = True
 
     @property
     def listeners(self) -> int:
@@ -73,6 +74,12 @@ class EventFeed:
             with suppress(asyncio.CancelledError):
                 await task
 
+    async def close(self) -> None:
+        """Ends all streams, so that a server can stop."""
+        self._is_open = False
+        async with self._news:
+            self._news.notify_all()
+
     async def listen(
         self, after: int | None, study: int | None, quiet: float
     ) -> AsyncIterator[EventRecord | None]:
@@ -86,14 +93,14 @@ class EventFeed:
         self._listeners += 1
         try:
             seen = self._newest if after is None else after
-            while True:
+            while self._is_open:
                 for event in await self._since(seen):
                     seen = event.id
                     if study is None or event.study == study:
                         yield event
                 if seen >= self._newest:
                     seen = self._newest
-                    if not await self._wait(seen, quiet):
+                    if not await self._wait(seen, quiet) and self._is_open:
                         yield None
         finally:
             self._listeners -= 1
@@ -110,7 +117,7 @@ class EventFeed:
         """Whether something came within so many seconds."""
         try:
             async with asyncio.timeout(quiet), self._news:
-                await self._news.wait_for(lambda: self._newest > seen)
+                await self._news.wait_for(lambda: self._newest > seen or not self._is_open)
         except TimeoutError:
             return False
         return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import re
 import time
 
 from anyio import to_thread
@@ -35,6 +36,9 @@ _HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), microphone=(), geolocation=()",
 }
+
+_PORT = re.compile(r":[0-9]*$")
+_LENGTH = re.compile(r"[0-9]{1,18}")
 
 
 class Figures:
@@ -116,9 +120,7 @@ class Envelope:
             logs.request_id.reset(token)
 
     def _refusal(self, scope: Scope, headers: Headers) -> Problem | None:
-        host = headers.get("host", "").rsplit(":", 1)[0] if "host" in headers else ""
-        if headers.get("host", "").endswith("]"):
-            host = headers["host"]
+        host = _PORT.sub("", headers.get("host", ""))
         if host.lower() not in self.settings.hosts:
             return Problem(
                 title="Misdirected Request",
@@ -128,12 +130,12 @@ class Envelope:
                 hint="name it in AUTOKD_ALLOWED_HOSTS",
             )
         length = headers.get("content-length", "0")
-        if not length.isdecimal():
+        if not _LENGTH.fullmatch(length):
             return Problem(
                 title="Bad Request",
                 status=400,
                 code="invalid_request",
-                detail="expected a content-length of digits",
+                detail="expected a content-length of at most 18 digits",
             )
         if not _is_upload(scope) and int(length) > self.settings.body_bytes:
             return _too_large(self.settings.body_bytes)

@@ -18,6 +18,7 @@ from autokd.store import Store
 from service import logs
 from service.access import Scope, make_token
 from service.app import create_app
+from service.events import EventFeed
 from service.settings import Settings
 
 _LOG = logging.getLogger(__name__)
@@ -39,7 +40,7 @@ def serve(settings: Settings, *, ready: str = "") -> None:
     app = create_app(settings)
     token = _first_token(app.state.store) if settings.authentication else None
     listening = _listen(settings)
-    address = f"http://{_shown_host(settings)}:{listening.getsockname()[1]}"
+    address = f"http://{settings.host_in_urls}:{listening.getsockname()[1]}"
     config = uvicorn.Config(
         app,
         log_config=logs.configuration(),
@@ -53,7 +54,20 @@ def serve(settings: Settings, *, ready: str = "") -> None:
     if token is not None:
         _say(f"log in once with {address}/login#token={token}")
         _say("keep that token, it is not shown again; `autokd token create` makes others")
-    uvicorn.Server(config).run(sockets=[listening])
+    _Server(config, app.state.feed).run(sockets=[listening])
+
+
+class _Server(uvicorn.Server):
+    """A server whose event streams end when it is asked to stop, not when they are cut off."""
+
+    def __init__(self, config: uvicorn.Config, feed: EventFeed) -> None:
+        super().__init__(config)
+        self._feed = feed
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stops it."""
+        await self._feed.close()
+        await super().shutdown(sockets)
 
 
 def serve_with_coordinator(settings: Settings, slots: int | None) -> None:
@@ -130,10 +144,6 @@ def _listen(settings: Settings) -> socket.socket:
             hint="name another: --port 0 takes any that is free",
         ) from error
     return listening
-
-
-def _shown_host(settings: Settings) -> str:
-    return f"[{settings.host}]" if ":" in settings.host else settings.host
 
 
 def _say(line: str) -> None:

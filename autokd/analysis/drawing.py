@@ -69,7 +69,9 @@ class Axis:
     def ticks(self) -> list[float]:
         """Round values: 1, 2 and 5 times powers of ten, or multiples of one of these."""
         if self.log:
-            exponents = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)))
+            exponents = range(
+                math.floor(math.log10(self.low)), math.floor(math.log10(self.high)) + 1
+            )
             decades = [step * 10.0**exponent for exponent in exponents for step in _STEPS[:-1]]
             ticks = [tick for tick in decades if self.holds(tick)]
             if len(ticks) > 1:

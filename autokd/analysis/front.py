@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 from autokd.analysis.hypervolume import reference_point
 from autokd.budget import COST_METRICS, Budget
@@ -21,6 +21,7 @@ from autokd.report import (
     objectives_of,
     rungs_of,
 )
+from autokd.spec import Metric
 from autokd.store import StudyRecord
 from autokd.trial import Trial, TrialKind, TrialState
 
@@ -55,7 +56,7 @@ def front(
     """
     default_x, default_y = axes_of(record)
     axes = {"x": objective_of(record, x or default_x), "y": objective_of(record, y or default_y)}
-    _check_names("figure", (axis.metric for axis in axes.values()), metrics_of(trials))
+    _check_names("figure", (axis.metric for axis in axes.values()), metrics_of(record, trials))
     _check_names("limit", limits or (), COST_METRICS)
     if rung is not None:
         _check_names("rung", [str(rung)], map(str, rungs_of(record)))
@@ -103,9 +104,9 @@ def objective_of(record: StudyRecord, metric: str) -> Objective:
     return asked.get(metric) or Objective(metric, "maximize" if is_accuracy else "minimize")
 
 
-def metrics_of(trials: Iterable[Trial]) -> list[str]:
-    """The names of all figures that a student of the study has or may have."""
-    names = set(COST_METRICS)
+def metrics_of(record: StudyRecord, trials: Iterable[Trial]) -> list[str]:
+    """The names of all figures that a student of the study has, or may be searched for."""
+    names = set(get_args(Metric))
     for trial in trials:
         for evaluation in trial.evaluations:
             names.update(evaluation.metrics)

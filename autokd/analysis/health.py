@@ -17,6 +17,7 @@ import numpy as np
 from autokd.analysis.hypervolume import hypervolume
 from autokd.analysis.rungs import rank_correlation
 from autokd.multiobjective import ParetoFront
+from autokd.readable import plural
 from autokd.report import budget_of, final_rows, finished, objectives_of
 from autokd.store import StudyRecord
 from autokd.trial import FailureClass, StopReason, Trial, TrialKind, TrialState
@@ -30,7 +31,7 @@ _MANY_FAILURES = 0.2
 _FEWEST_FAILURES = 3
 
 _RARELY = 0.5
-"""A budget of which no student uses more than this share restricts nothing."""
+"""A budget of which no student uses more than this share of any limit restricts nothing."""
 
 _FEWEST_PAIRS = 4
 """Retrainings with and without the teacher from which the noise between them can be told."""
@@ -80,22 +81,19 @@ def health(record: StudyRecord, trials: Sequence[Trial]) -> list[dict[str, str]]
 
 
 def _failures(record: StudyRecord, trials: Sequence[Trial]) -> Iterator[Note]:
-    search = _searched(trials)
-    tried = [trial for trial in search if trial.evaluations or trial.failure]
-    failures = [trial.failure.failure_class for trial in tried if trial.failure]
+    causes = [trial.failure.failure_class for trial in _searched(trials) if trial.failure]
+    causes = [cause for cause in causes if cause is not FailureClass.CANCELLED]
+    tried = len(causes) + sum(trial.failure is None for trial in _trained(trials))
     ended = record.stop_reason is StopReason.FAILURES
-    if not failures or not (
-        ended
-        or (len(failures) >= _FEWEST_FAILURES and len(failures) >= _MANY_FAILURES * len(tried))
-    ):
-        return
-    (kind, number), *_ = Counter(failures).most_common(1)
-    yield Note(
-        "error" if ended else "warning",
-        "too_many_failures",
-        f"{len(failures)} of {len(tried)} trials failed, {number} of them with {kind.value}"
-        f"{', which ended the search' if ended else ''}: {_REMEDIES[kind]}.",
-    )
+    many = len(causes) >= max(_FEWEST_FAILURES, _MANY_FAILURES * tried)
+    if causes and (ended or many):
+        (cause, number), *_ = Counter(causes).most_common(1)
+        yield Note(
+            "error" if ended else "warning",
+            "too_many_failures",
+            f"{len(causes)} of {plural(tried, 'trial')} failed, {number} of them with "
+            f"{cause.value}{', which ended the search' if ended else ''}: {_REMEDIES[cause]}.",
+        )
 
 
 def _feasibility(record: StudyRecord, trials: Sequence[Trial]) -> Iterator[Note]:
@@ -118,18 +116,20 @@ def _feasibility(record: StudyRecord, trials: Sequence[Trial]) -> Iterator[Note]
 
 def _budget(record: StudyRecord, trials: Sequence[Trial]) -> Iterator[Note]:
     costs = [trial.cost.figures() for trial in _searched(trials)]
-    if len(costs) < _FEWEST:
-        return
-    for name, limit in budget_of(record).limits.items():
-        largest = max((figures[name] for figures in costs if name in figures), default=limit)
-        if largest <= _RARELY * limit:
-            yield Note(
-                "info",
-                "budget_bites_rarely",
-                f"the largest of {len(costs)} students uses {largest / limit:.0%} of the limit of "
-                f"{name}: the budget restricts nothing; allow larger students in the search space, "
-                "or lower the limit.",
-            )
+    limits = budget_of(record).limits
+    used = {
+        name: max((figures[name] for figures in costs if name in figures), default=limit) / limit
+        for name, limit in limits.items()
+    }
+    if len(costs) >= _FEWEST and used and max(used.values()) <= _RARELY:
+        name = max(used, key=used.__getitem__)
+        yield Note(
+            "info",
+            "budget_bites_rarely",
+            f"none of {len(costs)} students uses more than {used[name]:.0%} of the limit of {name}"
+            f"{', or more of another' if len(used) > 1 else ''}: the budget restricts nothing; "
+            "allow larger students in the search space, or lower the limit.",
+        )
 
 
 def _distillation(record: StudyRecord, trials: Sequence[Trial]) -> Iterator[Note]:
@@ -178,9 +178,9 @@ def _rungs(record: StudyRecord, trials: Sequence[Trial]) -> Iterator[Note]:
             yield Note(
                 "warning",
                 "rungs_disagree",
-                f"the order of {pair['n']} trials after {pair['low']} epochs says little of that "
-                f"after {pair['high']} (rank correlation {pair['spearman']:.2f}): trials are "
-                "stopped by chance; raise fidelity.min_epochs.",
+                f"the order of {pair['n']} trials after {plural(pair['low'], 'epoch')} says little "
+                f"of that after {pair['high']} (rank correlation {pair['spearman']:.2f}): trials "
+                "are stopped by chance; raise fidelity.min_epochs.",
             )
 
 
@@ -214,3 +214,7 @@ _CHECKS = (_failures, _feasibility, _budget, _distillation, _rungs, _convergence
 
 def _searched(trials: Sequence[Trial]) -> list[Trial]:
     return [trial for trial in trials if trial.kind is TrialKind.SEARCH]
+
+
+def _trained(trials: Sequence[Trial]) -> list[Trial]:
+    return [trial for trial in _searched(trials) if trial.evaluations]

@@ -80,8 +80,8 @@ def importances(
     if method not in _METHODS:
         raise UnknownNameError("method", method, _METHODS)
     objective = objective_of(record, metric or objectives_of(record)[0].metric)
-    if objective.metric not in metrics_of(trials):
-        raise UnknownNameError("figure", objective.metric, metrics_of(trials))
+    if objective.metric not in metrics_of(record, trials):
+        raise UnknownNameError("figure", objective.metric, metrics_of(record, trials))
     parameters = _parameters(trials)
     observations = Observations.of(
         Problem(

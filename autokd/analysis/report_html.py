@@ -22,10 +22,11 @@ from autokd.store import StudyRecord
 from autokd.trial import Trial, TrialKind
 
 _FAR = 2
-"""A teacher so many times beyond the students is not drawn: it would press them into a corner."""
+"""What is so many times beyond the students is not drawn: it would press them into a corner."""
 
 _RETRAINED = ("validation_accuracy", "baseline_validation_accuracy")
 _SCORES = ("validation_accuracy", "test_accuracy", "baseline_test_accuracy")
+_TRIAL = "trial {trial}"
 _NO_FIGURES = ("trial", "candidate", "epochs", "choices", "distillation")
 _SHARES = ("parameters", "peak_activation_bytes", "macs")
 
@@ -45,7 +46,7 @@ path,circle{fill:none;stroke-width:1.5}.grid{stroke:var(--rule);stroke-width:1}
 .speck{stroke:var(--dim);stroke-width:4;stroke-linecap:round;stroke-opacity:.5}
 .front{stroke:var(--front)}.final,.baseline{stroke:var(--final)}circle.final{fill:var(--final)}
 circle.baseline{fill:var(--paper)}
-.teacher{stroke:var(--teacher);stroke-dasharray:2 3}circle.teacher{fill:var(--teacher)}
+.teacher{stroke:var(--teacher);stroke-dasharray:2 3}circle.teacher{fill:var(--teacher);stroke:none}
 .budget{stroke:var(--budget);stroke-dasharray:6 4}
 svg.key{width:1em;height:1em;vertical-align:-.1em;margin-right:.3em}
 figcaption span{white-space:nowrap;margin-right:1em}
@@ -101,27 +102,26 @@ def _front_chart(record: StudyRecord, trials: Sequence[Trial], summary: Mapping[
     data = front(record, trials)
     x, y = data["x"]["metric"], data["y"]["metric"]
     searched = (finite_figures(trial) for trial in trials if trial.kind is TrialKind.SEARCH)
-    points, best = _points(searched, x, y), _points(data["front"], x, y, "trial")
+    points, best = _points(searched, x, y), _points(data["front"], x, y, _TRIAL)
     if not best:
         return "<p>No student has finished yet.</p>"
-    place = data["teacher"]
-    teacher = _points([{x: place["x"], y: place["y"]}], x, y, "teacher")
-    near = [point for point in teacher if point.x <= _FAR * max(each.x for each in points)]
+    teacher = _points([summary["teacher"]], x, y, "teacher")
+    edge = _FAR * max(each.x for each in points)
+    near = [each for each in teacher if each.x <= edge]
+    limit = data["budget"]["x"]
+    budget = [limit] if limit is not None and limit <= edge else []
     rows = summary["final"] if y == "accuracy" else []
-    taught, plain = (_points(rows, x, name, "trial") for name in _RETRAINED)
+    taught, plain = (_points(rows, x, name, _TRIAL) for name in _RETRAINED)
     values = [point.y for point in (*best, *teacher, *taught, *plain)]
     # What is worse by more than all these differ would flatten them.
     room = max(values) - min(values) or math.inf
     values += [each.y for each in points if min(values) - room <= each.y <= max(values) + room]
+    across = [*(each.x for each in (*points, *near)), *budget]
     chart = Chart(
         f"{metric_title(y)} over {metric_title(x)}",
-        Axis.around(
-            metric_title(x), [each.x for each in (*points, *near)], partial(tick, x), log=True
-        ),
+        Axis.around(metric_title(x), across, partial(tick, x), log=True),
         Axis.around(metric_title(y), values, partial(tick, y)),
     )
-    limit = data["budget"]["x"]
-    budget = [limit] if limit is not None else []
     far = f", further right: {figure(x, teacher[0].x)}" if teacher and not near else ""
     layers = [
         ("speck", "dominated or stopped early", chart.specks(points, "speck")),
@@ -143,9 +143,9 @@ def _front_chart(record: StudyRecord, trials: Sequence[Trial], summary: Mapping[
     ]
     drawn = [layer for layer in layers if layer[2]]
     hidden = sum(not chart.shows(point) for point in points)
-    beyond = f" {plural(hidden, 'trial')} below the picture." if hidden else ""
+    left_out = f" {plural(hidden, 'trial')} beyond the picture." if hidden else ""
     legend = " ".join(f"<span>{_key(css)}{escape(text)}</span>" for css, text, _ in drawn)
-    return _figure(chart.svg(*(marks for _, _, marks in drawn)), legend + beyond)
+    return _figure(chart.svg(*(marks for _, _, marks in drawn)), legend + left_out)
 
 
 def _hypervolume_chart(record: StudyRecord, trials: Sequence[Trial]) -> str:
@@ -234,17 +234,13 @@ def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     )
 
 
-def _points(
-    rows: Iterable[Mapping[str, Any]], x: str, y: str, title: str | None = None
-) -> list[Point]:
-    """The places of rows that have both figures; `title` is the field that names them."""
+def _points(rows: Iterable[Mapping[str, Any]], x: str, y: str, name: str = "") -> list[Point]:
+    """The places of the rows that have both figures; `name` is how one is called."""
     return [
         Point(
             row[x],
             row[y],
-            f"{title} {row.get(title, '')}: {figure(y, row[y])}, {figure(x, row[x])}"
-            if title
-            else "",
+            name and f"{name.format_map(row)}: {figure(y, row[y])}, {figure(x, row[x])}",
         )
         for row in rows
         if row.get(x) is not None and row.get(y) is not None

@@ -37,26 +37,14 @@ def rank_correlation(
     Raises:
         UnknownNameError: no such figure.
     """
-    from scipy.stats import kendalltau, spearmanr  # takes half a second to import
-
     metric = metric or objectives_of(record)[0].metric
-    if metric not in metrics_of(trials):
-        raise UnknownNameError("figure", metric, metrics_of(trials))
+    if metric not in metrics_of(record, trials):
+        raise UnknownNameError("figure", metric, metrics_of(record, trials))
     rungs = rungs_of(record)
     pairs = []
     for low, high in itertools.combinations(rungs, 2):
         values = _values(trials, metric, low, high)
-        columns = list(zip(*values, strict=True))
-        told_apart = len(values) >= _FEWEST and all(len(set(column)) > 1 for column in columns)
-        pairs.append(
-            {
-                "low": low,
-                "high": high,
-                "n": len(values),
-                "spearman": float(spearmanr(*columns).statistic) if told_apart else None,
-                "kendall": float(kendalltau(*columns).statistic) if told_apart else None,
-            }
-        )
+        pairs.append({"low": low, "high": high, "n": len(values), **_correlations(values)})
     return {"metric": metric, "rungs": list(rungs), "pairs": pairs}
 
 
@@ -68,6 +56,18 @@ def survival(record: StudyRecord, trials: Sequence[Trial]) -> dict[str, Any]:
             {"epochs": rung, "reached": sum(epochs >= rung for epochs in done)}
             for rung in rungs_of(record)
         ]
+    }
+
+
+def _correlations(values: Sequence[tuple[float, float]]) -> dict[str, float | None]:
+    columns = list(zip(*values, strict=True))
+    if len(values) < _FEWEST or any(len(set(column)) == 1 for column in columns):
+        return {"spearman": None, "kendall": None}
+    from scipy.stats import kendalltau, spearmanr  # takes half a second to import
+
+    return {
+        "spearman": float(spearmanr(*columns).statistic),
+        "kendall": float(kendalltau(*columns).statistic),
     }
 
 

@@ -36,14 +36,14 @@ def timeline(trials: Iterable[Trial], attempts: Iterable[AttemptRecord]) -> dict
                 "kind": kinds[attempt.trial],
                 "n": attempt.n,
                 "state": attempt.state.value,
-                "started": iso_time(attempt.started),
-                "ended": iso_time(attempt.ended) if attempt.ended else None,
+                "started": _iso(attempt.started),
+                "ended": _iso(attempt.ended) if attempt.ended else None,
                 "slot": slot,
             }
         )
     return {"attempts": rows}
 
 
-def iso_time(moment: datetime) -> str:
+def _iso(moment: datetime) -> str:
     """ISO 8601 in UTC, ending in Z."""
-    return moment.astimezone(UTC).isoformat().removesuffix("+00:00") + "Z"
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"

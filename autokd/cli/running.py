@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shlex
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -304,5 +303,7 @@ def coordinator(
 
 
 def _until_stdin_ends(then: Callable[[], None]) -> None:
-    sys.stdin.buffer.read()
+    # Not through Python's buffer, whose lock a waiting thread would keep when the process ends.
+    while os.read(0, 1024):
+        pass
     then()

@@ -12,8 +12,8 @@ import os
 import shutil
 import sys
 import threading
-from collections.abc import Callable
-from typing import IO, TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from autokd.errors import AutokdError, ConflictError, StoreUnavailableError
 from autokd.files import bytes_in
@@ -29,10 +29,10 @@ _LAST_SECONDS = 30.0
 """How long a process may take to end when its coordinator is gone."""
 
 
-def main(kind: str, id: int, commands: IO[str]) -> int:
+def main(kind: str, id: int, commands: Iterator[str]) -> int:
     """Runs it; gives the exit code."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    url, files = commands.readline().strip(), commands.readline().strip()
+    url, files = next(commands), next(commands)
     with Store.open(url, create=False, files=files) as store:
         work = _run_study if kind == "study" else _run_operation
         try:
@@ -43,7 +43,7 @@ def main(kind: str, id: int, commands: IO[str]) -> int:
     return 0
 
 
-def _run_study(store: Store, study_id: int, commands: IO[str]) -> None:
+def _run_study(store: Store, study_id: int, commands: Iterator[str]) -> None:
     # Torch takes seconds to load; what arrives meanwhile waits in the pipe.
     from autokd.assemble import assemble_study
     from autokd.spec import read_study
@@ -89,19 +89,19 @@ def _steer(study: Study, line: str) -> None:
             study.change_limits(spec.limits, spec.final)
 
 
-def _listen(commands: IO[str], steer: Callable[[str], None], end: Callable[[], None]) -> None:
+def _listen(commands: Iterator[str], steer: Callable[[str], None], end: Callable[[], None]) -> None:
     """Follows the coordinator's lines in a thread, and ends the process with their end."""
 
     def follow() -> None:
         for line in commands:
-            steer(line.strip())
+            steer(line)
         end()
         threading.Timer(_LAST_SECONDS, os._exit, [1]).start()
 
     threading.Thread(target=follow, daemon=True).start()
 
 
-def _run_operation(store: Store, operation_id: int, commands: IO[str]) -> None:
+def _run_operation(store: Store, operation_id: int, commands: Iterator[str]) -> None:
     operation = store.operation(operation_id)
     _listen(commands, lambda line: os._exit(1), lambda: os._exit(1))
     try:
@@ -156,5 +156,16 @@ _OPERATIONS: dict[str, Callable[[Store, OperationRecord], dict[str, Any]]] = {
 }
 
 
+def _lines(descriptor: int) -> Iterator[str]:
+    """Lines from a pipe until its end.
+
+    Not through Python's buffer, whose lock a waiting thread would keep when the process ends.
+    """
+    rest = b""
+    while chunk := os.read(descriptor, 4096):
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from (line.decode() for line in lines)
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], int(sys.argv[2]), sys.stdin))
+    sys.exit(main(sys.argv[1], int(sys.argv[2]), _lines(0)))

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from autokd.drawing import graph_svg, model_card
-from autokd.inspector import Inspector
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import Field
 from starlette.responses import PlainTextResponse, StreamingResponse
 
 from autokd.analysis import Candidates
+from autokd.describing import candidate_card
+from autokd.drawing.svg import draw
 from autokd.errors import NotFoundError
+from autokd.inspector import Inspector
 from autokd.store import StudyRecord
 from autokd.trial import Trial, TrialKind
 from service.access import Launcher, Reader
@@ -166,7 +167,7 @@ def draw_graph(
     """Downloads the picture of a student's graph."""
     name = f"{study.name}-{number}.svg"
     return Response(
-        graph_svg(_graph(request, study, number, studies)),
+        draw(_graph(request, study, number, studies)),
         media_type="image/svg+xml",
         headers={
             "Content-Disposition": f'attachment; filename="{name}"',
@@ -187,7 +188,7 @@ def read_model_card(
     """Reads what there is to know of a student, as Markdown."""
     trial = _trial(_candidates(study, studies), study, number)
     shown = shown_record(study, settings, store)
-    text = model_card(shown, studies.trials(study), trial)
+    text = candidate_card(shown, studies.trials(study), trial)
     return PlainTextResponse(text, media_type="text/markdown; charset=utf-8")
 
 

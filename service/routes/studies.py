@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any
 
 import yaml
-from autokd.inspector import Inspector
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
 
 from autokd.errors import ConflictError, Mistake, SpecError
+from autokd.inspector import Inspector
 from autokd.spec import StudySpec, read_study
 from autokd.spec.text import read_yaml
 from autokd.store import Store, StudyRecord
@@ -38,6 +41,8 @@ from service.showing import operation_json, study_detail_json, study_json
 
 router = APIRouter(tags=["studies"], responses=RESPONSES, route_class=OnceRoute)
 
+_ETAG = re.compile(r'"([0-9]{1,18})-[0-9]{1,18}"')
+
 IfMatch = Annotated[
     str | None, Header(description="The ETag that was read: refused if somebody changed it since.")
 ]
@@ -49,8 +54,12 @@ IfMatch = Annotated[
     response_model=Study | CheckResult,
     openapi_extra={
         "requestBody": {
-            "content": {"application/yaml": {"schema": {"type": "string"}}},
+            "required": True,
             "description": "A spec with labels as JSON, or a study file as YAML.",
+            "content": {
+                "application/json": {"schema": NewStudy.model_json_schema()},
+                "application/yaml": {"schema": {"type": "string"}},
+            },
         }
     },
 )
@@ -61,7 +70,6 @@ async def create_study(
     store: StoreOf,
     studies: StudiesOf,
     settings: SettingsOf,
-    body: NewStudy | None = None,
     validate_only: Annotated[
         bool, Query(description="Say what the study means, and record nothing.")
     ] = False,
@@ -71,7 +79,7 @@ async def create_study(
     With `validate_only` the answer (status 200) is what `autokd check` says: costs, budgets and
     feasible share, without training.
     """
-    new = body or await _from_yaml(request)
+    new = await _new_study(request)
     spec = await run_in_threadpool(admitted_spec, new.spec, settings, store, caller)
     if validate_only:
         response.status_code = 200
@@ -272,26 +280,35 @@ def _version(if_match: str | None) -> int | None:
     """
     if if_match is None or if_match.strip() == "*":
         return None
-    version = if_match.strip().strip('"').partition("-")[0]
-    if not (version.isascii() and version.isdecimal()):
-        raise Refusal(412, "stale_etag", f"expected an ETag of this study, got {if_match[:50]!r}")
-    return int(version)
+    match = _ETAG.fullmatch(if_match.strip())
+    if match is None:
+        raise Refusal(412, "stale_etag", f"expected an ETag of a study, got {if_match[:50]!r}")
+    return int(match[1])
 
 
-async def _from_yaml(request: Request) -> NewStudy:
-    if request.headers.get("content-type", "").partition(";")[0] not in (
-        "application/yaml",
-        "application/x-yaml",
-        "text/yaml",
-    ):
-        raise Refusal(
-            415,
-            "unsupported_media_type",
-            "expected a body of application/json or application/yaml",
-            hint="curl: -H 'Content-Type: application/yaml' --data-binary @study.yaml",
-        )
+async def _new_study(request: Request) -> NewStudy:
+    """The study in the body of a request, JSON or YAML."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    body = await request.body()
+    if kind == "application/json":
+        try:
+            return NewStudy.model_validate_json(body)
+        except ValidationError as error:
+            mistakes = [{**one, "loc": ("body", *one["loc"])} for one in error.errors()]
+            raise RequestValidationError(mistakes) from error
+    if kind in ("application/yaml", "application/x-yaml", "text/yaml"):
+        return NewStudy(spec=_spec_from_yaml(body))
+    raise Refusal(
+        415,
+        "unsupported_media_type",
+        f"expected a body of application/json or application/yaml, got {kind[:50] or 'none'}",
+        hint="curl: -H 'Content-Type: application/yaml' --data-binary @study.yaml",
+    )
+
+
+def _spec_from_yaml(body: bytes) -> dict[str, Any]:
     try:
-        text = (await request.body()).decode()
+        text = body.decode()
     except UnicodeDecodeError as error:
         raise SpecError("the study", [Mistake("", f"expected UTF-8; got {error}")]) from error
     if any(isinstance(token, yaml.AliasToken) for token in _tokens(text)):
@@ -301,7 +318,7 @@ async def _from_yaml(request: Request) -> NewStudy:
     if mistakes or not isinstance(content, dict):
         what = Mistake("", "expected the fields of a study")
         raise SpecError("the study", mistakes or [what])
-    return NewStudy(spec=content)
+    return content
 
 
 def _tokens(text: str) -> list[Any]:

@@ -94,7 +94,7 @@ def create_token(_caller: Admin, new: NewToken, store: StoreOf) -> Any:
         store,
         new.name,
         Scope[new.scope.upper()],
-        lives=timedelta(days=days) if days else None,
+        lives=None if days is None else timedelta(days=days),
         limits=new.limits.model_dump(exclude_none=True),
     )
     return {**token_json(record), "token": secret}
