@@ -28,6 +28,8 @@ class Kind(StrEnum):
 _ID = re.compile(
     rf"({'|'.join(Kind)})_([1-9][0-9]{{0,17}})"
 )  # 18 digits fit a signed 64-bit number
+NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
+"""Names of studies; see `is_name`."""
 
 
 def id_of(kind: Kind, number: int) -> str:
@@ -53,6 +55,11 @@ def number_of(kind: Kind, text: str) -> int:
 def is_id(text: str) -> bool:
     """Whether `text` is an id of any kind; then no study may be called so."""
     return _ID.fullmatch(text) is not None
+
+
+def is_name(text: str) -> bool:
+    """Whether a study may be called so. What is an id is no name: a path says one or the other."""
+    return re.fullmatch(NAME, text) is not None and not is_id(text)
 
 
 def _article(kind: Kind) -> str:

@@ -5,8 +5,16 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+)
 
+from service.names import NAME, is_id
 from service.problems import Problem
 
 Figures = dict[str, float | None]
@@ -22,10 +30,22 @@ def moment_text(moment: datetime) -> str:
 
 Moment = Annotated[datetime, PlainSerializer(moment_text, return_type=str, when_used="json")]
 
+
+def _no_id(name: str) -> str:
+    if is_id(name):
+        raise ValueError("expected a name that is no id")
+    return name
+
+
 Name = Annotated[
-    str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$", strip_whitespace=False)
+    str,
+    StringConstraints(pattern=f"^{NAME}$"),
+    AfterValidator(_no_id),
 ]
-Label = Annotated[str, StringConstraints(max_length=200)]
+Line = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
+"""Text without control characters: databases refuse some, and terminals obey others."""
+
+Label = Annotated[Line, StringConstraints(max_length=200)]
 Labels = Annotated[
     dict[Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$")], Label],
     Field(max_length=32),
