@@ -12,7 +12,6 @@ from service.names import Kind, is_id, is_name, number_of
 from service.record import Studies
 from service.settings import Settings
 
-
 _SHOWN = 40
 
 
