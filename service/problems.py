@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from autokd import errors
+from autokd.inspector import InspectorError, InspectorTimeoutError
 from autokd.store import ReusedKeyError
 from service.outbound import UrlRefusedError
 from service.tokens import TokenError
@@ -86,6 +87,8 @@ class Refusal(Exception):
 
 
 _OF_ERRORS: Sequence[tuple[type[errors.AutokdError], int, str]] = (
+    (InspectorTimeoutError, 503, "check_timeout"),
+    (InspectorError, 503, "check_failed"),
     (TooLargeError, 413, "too_large"),
     (UploadError, 422, "invalid_upload"),
     (UrlRefusedError, 422, "refused_url"),

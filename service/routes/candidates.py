@@ -59,7 +59,7 @@ class Layer(Told):
     id: str
     label: str
     operation: str
-    stage: str | None
+    stage: int = Field(description="Ascends where images get smaller; the head is the last.")
     channels: int | None
     shape: list[int]
     parameters: float

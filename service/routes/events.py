@@ -46,7 +46,7 @@ async def stream_events(
     """Streams what happens, from the event after `Last-Event-ID` or `after`, else from now on.
 
     Each message has the number of the event as `id` and its kind as `event`: `study` and `trial`
-    for changes of state, `epoch` for the figures of a finished epoch.
+    for changes of state, `epoch` and `teacher_epoch` for the figures of a finished epoch.
     """
     if last_event_id is not None:
         if not (last_event_id.isascii() and last_event_id.isdecimal()):

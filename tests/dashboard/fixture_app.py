@@ -501,6 +501,14 @@ async def emit(service: Service, request: Request) -> Response:
     return Response(status_code=204)
 
 
+async def reset(service: Service, request: Request) -> Response:
+    """For tests: everything as it was; who listens goes on listening."""
+    listeners, event = service.listeners, service.event
+    service.__init__(service.events_per_second)  # type: ignore[misc]
+    service.listeners, service.event = listeners, event
+    return Response(status_code=204)
+
+
 async def session(service: Service, request: Request) -> Response:
     service.signed_in = request.method == "POST" and (await request.json())["token"] == TOKEN
     if request.method == "POST" and not service.signed_in:
@@ -686,6 +694,7 @@ def create_app(events_per_second: float = 0) -> Starlette:
         route("/webhooks/{item}", delete_item, "DELETE"),
         *(route(f"/{name}", fixed) for name in ("spec_schema", "whoami", "meta", "storage")),
         route("/_emit", emit, "POST"),
+        route("/_reset", reset, "POST"),
         Route("/api/v1/docs", docs),
         Mount("/static", StaticFiles(directory=DASHBOARD)),
         Route("/{path:path}", page),

@@ -16,22 +16,22 @@ import { csvOf, save } from './save.js';
  *   title: string, summary: string, name: string, height?: number,
  *   option: (palette: any) => any, depends: any[], shape?: string,
  *   table: ChartTable, stops?: Stop[], controls?: any,
- *   onSelect?: (event: any) => void, on?: Record<string, (event: any, chart: any) => void>,
- *   after?: (chart: any, palette: any) => void, afterDepends?: any[],
+ *   onSelect?: (event: any) => void, on?: Record<string, (event: any, chart: any, palette: any) => void>,
+ *   after?: (chart: any) => void, afterDepends?: any[],
  * }} props
  *   option: ECharts' option for a palette, made anew when `depends` change; shape: when this changes too, the chart
  *   starts afresh (other axes), else only its data are replaced and what was brushed stays; after: what to tell the
  *   chart once it is drawn, and when `afterDepends` change
  */
 export function Chart({ title, summary, name, height = 320, option, depends, shape = '', table, stops = [], controls, onSelect, on = {}, after, afterDepends = [] }) {
+  const palette = usePalette();
   const box = useRef(/** @type {HTMLDivElement | null} */ (null));
   const chart = useRef(/** @type {any} */ (null));
   const drawn = useRef('');
-  const handlers = useRef({ on, onSelect });
-  handlers.current = { on, onSelect };
+  const handlers = useRef({ on, onSelect, palette });
+  handlers.current = { on, onSelect, palette };
   const [ready, setReady] = useState(false);
   const [tabular, setTabular] = useState(false);
-  const palette = usePalette();
   const walk = useWalk(chart, stops);
   const id = useId();
 
@@ -43,7 +43,7 @@ export function Chart({ title, summary, name, height = 320, option, depends, sha
       chart.current = echarts.init(box.current, null, { renderer: 'canvas' });
       chart.current.on('click', (/** @type {any} */ event) => handlers.current.onSelect?.(event));
       for (const event of Object.keys(handlers.current.on)) {
-        chart.current.on(event, (/** @type {any} */ what) => handlers.current.on[event](what, chart.current));
+        chart.current.on(event, (/** @type {any} */ what) => handlers.current.on[event](what, chart.current, handlers.current.palette));
       }
       resized.observe(box.current);
       setReady(true);
@@ -62,7 +62,7 @@ export function Chart({ title, summary, name, height = 320, option, depends, sha
     drawn.current = now;
     chart.current.setOption({ ...base(palette), ...option(palette) }, options);
   }, [ready, palette, shape, ...depends]);
-  useLayoutEffect(() => void (ready && after?.(chart.current, palette)), [ready, palette, shape, ...afterDepends]);
+  useLayoutEffect(() => void (ready && after?.(chart.current)), [ready, palette, shape, ...afterDepends]);
 
   const keep = async (/** @type {'svg' | 'png' | 'csv'} */ kind) => save(kind, name, {
     option: { ...base(palette), ...option(palette) }, palette, width: box.current?.clientWidth ?? 800, height,

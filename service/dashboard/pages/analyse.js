@@ -6,7 +6,7 @@ import { extent, scoredRows, searched, thinned } from '../core/columns.js';
 import { count, figure, label, lessIsBetter, number, percent, plural } from '../core/format.js';
 import { useResource } from '../core/resource.js';
 import { changeQuery, studyHref, useQuery } from '../core/router.js';
-import { barsOption, parallelOption, showBrush, slicesOption } from '../charts/parallel.js';
+import { barsOption, parallelOption, showBrush, slicesOption, tintBrush } from '../charts/parallel.js';
 import { BrushBar } from '../components/brush_bar.js';
 import { Chart } from '../components/chart.js';
 import { Empty, Failure, Loaded } from '../components/states.js';
@@ -81,7 +81,7 @@ function Parallel({ axes, rows, values, metric, brush, setBrush, chosen, columns
     summary=${`Each line is a candidate, coloured by ${label(metric).toLowerCase()} (${figure(metric, range[0])} to ${figure(metric, range[1])})${drawn.length < rows.length ? `; ${count(drawn.length)} of ${count(rows.length)} are drawn, the best among them` : ''}. Drag along an axis to select.`}
     depends=${[axes, drawn, metric]} shape=${axes.map((/** @type {any} */ axis) => axis.name).join()}
     option=${parallelOption(axes, drawn, brush, { values, range })}
-    on=${{ axisareaselected: select }} after=${(/** @type {any} */ chart, /** @type {any} */ palette) => showBrush(chart, axes, brush, palette)} afterDepends=${[brush]}
+    on=${{ axisareaselected: select, rendered: (/** @type {any} */ _, /** @type {any} */ chart, /** @type {any} */ palette) => tintBrush(chart, palette) }} after=${(/** @type {any} */ chart) => showBrush(chart, axes, brush)} afterDepends=${[brush]}
     table=${{ head: ['candidate', ...axes.map((/** @type {any} */ axis) => axis.name)], rows: () => chosen.map((/** @type {number} */ i) => [columns.candidate[i], ...axes.map((/** @type {any} */ axis) => axis.values[i])]) }} />`;
 }
 

@@ -1,0 +1,94 @@
+"""Nobody is kept out: axe finds nothing, the keyboard reaches everything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.dashboard.pages import PAGES
+
+AXE = Path(__file__).parent / "vendor" / "axe.min.js"
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+REACHABLE = """() => [...document.querySelectorAll(
+    'a[href], button:not([disabled]), input:not([disabled]), select, textarea, summary, [tabindex="0"]')]
+    .filter((one) => one.tabIndex >= 0 && one.checkVisibility({ visibilityProperty: true }))"""
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("path", PAGES.values(), ids=PAGES)
+def test_axe_finds_nothing(path: str, theme: str, visit: Callable[..., Any]) -> None:
+    # The policy stands in the way of putting a script on the page, so only here it is set aside.
+    page = visit(color_scheme=theme, bypass_csp=True).open(path)
+    page.add_script_tag(path=AXE)
+    found = page.evaluate("(tags) => axe.run(document, { runOnly: tags })", RULES)
+    assert [
+        f"{one['id']}: {node['target']} {node['failureSummary']}"
+        for one in found["violations"]
+        for node in one["nodes"]
+    ] == []
+
+
+@pytest.mark.parametrize("name", ["studies", "study", "analyse", "candidates", "candidate", "tokens"])
+def test_the_keyboard_reaches_everything(name: str, visit: Callable[..., Any]) -> None:
+    page = visit().open(PAGES[name])
+    wanted = page.evaluate(f"() => {{ window.wanted = new Set(({REACHABLE})()); return wanted.size; }}")
+    page.evaluate("document.body.focus()")
+    for _ in range(wanted + 5):
+        page.keyboard.press("Tab")
+        page.evaluate("wanted.delete(document.activeElement)")
+    assert page.evaluate("[...wanted].map((one) => one.outerHTML.slice(0, 120))") == []
+
+
+def test_arrow_keys_walk_along_the_front(visit: Callable[..., Any]) -> None:
+    one = visit()
+    page = one.open("/studies/digits")
+    chart = page.get_by_test_id("chart-front").locator(".canvas")
+    chart.focus()
+    page.keyboard.press("ArrowRight")
+    page.get_by_role("status").filter(has_text="1 of 7: candidate").wait_for(state="attached")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/candidates/*")
+
+
+def test_the_arrow_keys_walk_through_the_network(visit: Callable[..., Any]) -> None:
+    page = visit().open("/studies/digits/candidates/1")
+    network = page.get_by_role("listbox")
+    network.get_by_role("option").first.focus()
+    page.keyboard.press("ArrowDown")
+    assert network.get_by_role("option", selected=True).get_attribute("data-node") == "n1"
+
+
+def test_a_dialog_gives_the_focus_back(visit: Callable[..., Any]) -> None:
+    page = visit().open("/studies/fashion-mnist-edge")
+    pause = page.get_by_role("button", name="Pause", exact=True)
+    pause.focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("dialog").wait_for()
+    page.keyboard.press("Escape")
+    page.get_by_role("dialog").wait_for(state="hidden")
+    assert pause.evaluate("(one) => one === document.activeElement")
+
+
+def test_a_new_page_takes_the_focus_and_the_title(visit: Callable[..., Any]) -> None:
+    page = visit().open("/studies")
+    page.get_by_role("link", name="digits", exact=True).click()
+    page.wait_for_function("document.title === 'digits · autokd'")
+    assert page.evaluate("document.activeElement.id") == "main"
+
+
+def test_the_theme_that_was_chosen_stays(visit: Callable[..., Any]) -> None:
+    one = visit(color_scheme="light")
+    page = one.open("/studies")
+    light = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    page.get_by_role("button", name="Use dark colours").click()
+    page.reload()
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") != light
+
+
+def test_less_motion_is_no_motion(visit: Callable[..., Any]) -> None:
+    page = visit(reduced_motion="reduce").open("/studies")
+    moving = "[...document.querySelectorAll('*')].filter((one) => getComputedStyle(one).transitionDuration !== '0s').length"
+    assert page.evaluate(moving) == 0

@@ -1,0 +1,120 @@
+"""Every page renders, without errors, policy violations or foreign requests."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.dashboard.pages import PAGES
+
+
+@pytest.mark.parametrize("path", PAGES.values(), ids=PAGES)
+def test_a_page_renders_without_errors(path: str, visit: Callable[..., Any]) -> None:
+    page = visit().open(path)
+    assert page.title().endswith("autokd")
+    assert page.locator("main h1").count() == 1
+    assert page.locator(".failure").count() == 0
+
+
+@pytest.mark.parametrize("path", PAGES.values(), ids=PAGES)
+def test_a_page_fits_a_phone(path: str, visit: Callable[..., Any]) -> None:
+    page = visit(viewport={"width": 360, "height": 740}).open(path)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_an_unknown_address_says_so(visit: Callable[..., Any]) -> None:
+    page = visit().page
+    page.goto(f"{visit().service}/nonsense")
+    page.get_by_text("No page has this address").wait_for()
+
+
+def test_a_study_that_is_not_there_is_a_designed_error(visit: Callable[..., Any]) -> None:
+    one = visit()
+    one.page.goto(f"{one.service}/studies/gone")
+    one.page.get_by_text("There is no such thing here").wait_for()
+    one.page.get_by_text("look at the list of studies").wait_for()
+    one.wrong.clear()  # the browser reports the 404
+
+
+def test_every_chart_has_a_summary_a_table_and_files(visit: Callable[..., Any]) -> None:
+    page = visit().open("/studies/digits")
+    for chart in page.locator("figure.chart").all():
+        assert chart.locator("figcaption p").inner_text().endswith(".")
+        chart.get_by_title("Data as a table").click()
+        assert chart.locator("tbody tr").count() > 0
+        chart.get_by_title("Save").click()
+        for kind in ("SVG", "PNG", "CSV"):
+            with page.expect_download() as download:
+                chart.get_by_role("button", name=f"Save as {kind}").click()
+            content = download.value.path().read_bytes()
+            assert content.startswith({"SVG": b"<svg", "PNG": b"\x89PNG"}.get(kind, content[:1]))
+
+
+def test_the_sliders_answer_at_once(visit: Callable[..., Any]) -> None:
+    page = visit().open("/studies/cifar10-sweep")
+    answer = page.get_by_test_id("answer")
+    before = answer.inner_text()
+    with _no_requests(page):
+        page.get_by_label("Parameters", exact=True).first.press("Home")
+        for _ in range(60):
+            page.get_by_label("Parameters", exact=True).first.press("ArrowRight")
+        after = answer.inner_text()
+    assert after != before
+
+
+class _no_requests:
+    def __init__(self, page: Any) -> None:
+        self.page, self.sent = page, []
+
+    def __enter__(self) -> None:
+        self.page.on("request", self._count)
+
+    def _count(self, request: Any) -> None:
+        self.sent.append(request.url)
+
+    def __exit__(self, *exception: object) -> None:
+        self.page.remove_listener("request", self._count)
+        assert self.sent == []
+
+
+def test_the_table_of_candidates_fetches_what_comes_into_view(visit: Callable[..., Any]) -> None:
+    page = visit().open("/studies/cifar10-sweep/candidates?order=number")
+    table = page.get_by_test_id("virtual")
+    assert page.locator("tbody tr").count() < 80
+    assert table.locator("table").get_attribute("aria-rowcount") == "10001"
+    table.evaluate("(box) => { box.scrollTop = 34 * 900; }")
+    page.get_by_role("link", name="900", exact=True).wait_for()
+    assert page.locator("tbody tr").count() < 80
+
+
+def test_pages_without_charts_load_no_chart_library(visit: Callable[..., Any]) -> None:
+    one = visit()
+    loaded: list[str] = []
+    one.page.on("request", lambda request: loaded.append(request.url))
+    one.open("/studies")
+    assert not [url for url in loaded if "echarts" in url or "dagre" in url]
+
+
+def test_all_that_the_browser_runs_is_plain_modules(service: str) -> None:
+    from tests.dashboard.fixture_app import DASHBOARD
+
+    page = (DASHBOARD / "index.html").read_text()
+    assert "<style" not in page and "style=" not in page and "onload=" not in page
+    own = [path for path in DASHBOARD.rglob("*.js") if path.parent.name != "vendor"]
+    for path in own:
+        text = path.read_text()
+        assert "innerHTML" not in text and "dangerouslySetInnerHTML" not in text, path.name
+        assert len(text.splitlines()) <= 400, path.name
+
+
+def test_the_vendored_files_are_what_was_pinned() -> None:
+    from tools import vendor_dashboard
+
+    for name in vendor_dashboard.MANIFESTS:
+        manifest = vendor_dashboard.ROOT / name
+        assert vendor_dashboard.mismatches(manifest) == []
+        for package in json.loads(manifest.read_text())["packages"]:
+            assert any("LICENSE" in file["file"] for file in package["files"])
