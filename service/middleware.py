@@ -18,6 +18,7 @@ from autokd.store import Store
 from service import logs
 from service.access import SAFE_METHODS
 from service.problems import MEDIA_TYPE, Problem
+from service.redaction import redact
 from service.settings import Settings
 
 _LOG = logging.getLogger("service.requests")
@@ -168,7 +169,7 @@ class Envelope:
                 token=caller.id if caller else None,
                 name=caller.name if caller else "unknown",
                 operation=_operation(scope),
-                target=scope["path"][:500],
+                target=redact(scope["path"])[:500],
                 status=status,
                 request_id=request_id,
             )
@@ -221,7 +222,7 @@ def _too_large(limit: int) -> Problem:
 async def _send(problem: Problem, scope: Scope, send: Send) -> None:
     """Answers without the app."""
     document = problem.model_copy(
-        update={"instance": scope["path"], "request_id": scope["state"]["request_id"]}
+        update={"instance": redact(scope["path"]), "request_id": scope["state"]["request_id"]}
     )
     body = json.dumps(document.model_dump(exclude_none=True)).encode()
     headers = [
