@@ -127,6 +127,12 @@ class Limits(Told):
     converged: float | None
 
 
+def file_of(media_type: str) -> dict[int | str, dict[str, Any]]:
+    """An operation's `responses` where it answers with a file."""
+    content = {media_type: {"schema": {"type": "string"}}}
+    return {200: {"description": "The file.", "content": content}}
+
+
 StudyStatus = Literal[
     "created",
     "queued",
