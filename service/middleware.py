@@ -12,6 +12,7 @@ from anyio import to_thread
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from autokd.store import Store
@@ -110,6 +111,8 @@ class Envelope:
             else:
                 limit = math.inf if _is_upload(scope) else self.settings.body_bytes
                 await self.app(scope, _limited(receive, limit), answer)
+        except ClientDisconnect:
+            _LOG.info("the sender hung up")
         except Exception:  # the last place where a request can be answered
             _LOG.exception("%s %s", scope["method"], scope["path"])
             if status:

@@ -230,7 +230,7 @@ def add_handlers(app: FastAPI) -> None:
 
 def _is_unread(error: Mapping[str, Any]) -> bool:
     """Whether a body came, and was not read because it is not said to be JSON."""
-    return error["loc"] == ("body",) and error["type"] != "missing"
+    return tuple(error["loc"]) == ("body",) and str(error["type"]) != "missing"
 
 
 def _field(error: Mapping[str, Any]) -> FieldProblem:
