@@ -10,6 +10,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    JsonValue,
     PlainSerializer,
     StringConstraints,
 )
@@ -126,6 +127,12 @@ class Limits(Told):
     converged: float | None
 
 
+def file_of(media_type: str) -> dict[int | str, dict[str, Any]]:
+    """An operation's `responses` where it answers with a file."""
+    content = {media_type: {"schema": {"type": "string"}}}
+    return {200: {"description": "The file.", "content": content}}
+
+
 StudyStatus = Literal[
     "created",
     "queued",
@@ -184,10 +191,24 @@ class StudyDetail(Study):
     health: list[HealthNote]
 
 
+EXAMPLE_SPEC: dict[str, JsonValue] = {
+    "name": "digits",
+    "data": {"name": "digits"},
+    "teacher": {"model": "resnet20"},
+    "space": {"name": "hierarchical_graph"},
+    "distillation": {"losses": [{"name": "kd"}]},
+    "budget": {"parameters": "0.1x"},
+    "fidelity": {"min_epochs": 2, "max_epochs": 18},
+    "limits": {"trials": 40},
+}
+
+
 class NewStudy(Given):
     """A study to be run."""
 
-    spec: dict[str, Any] = Field(description="A study file as JSON; see /api/v1/spec_schema.")
+    spec: dict[str, JsonValue] = Field(
+        description="A study file as JSON; see /api/v1/spec_schema.", examples=[EXAMPLE_SPEC]
+    )
     labels: Labels = Field({}, description="Words of yours, by name.")
     paused: bool = Field(False, description="Whether it waits until it is resumed.")
 
@@ -197,20 +218,20 @@ class StudyChanges(Given):
 
     name: Name | None = None
     labels: Labels | None = Field(None, description="All labels; those left out are removed.")
-    limits: dict[str, Any] | None = Field(None, description="Those of the spec that change.")
+    limits: dict[str, JsonValue] | None = Field(None, description="Those of the spec that change.")
 
 
 class Extension(Given):
     """Larger limits."""
 
-    limits: dict[str, Any] = Field(examples=[{"trials": 80}])
+    limits: dict[str, JsonValue] = Field(examples=[{"trials": 80}])
 
 
 class Cloning(Given):
     """A new study like another one."""
 
     name: Name
-    changes: dict[str, Any] = Field(
+    changes: dict[Annotated[str, StringConstraints(max_length=100)], JsonValue] = Field(
         {}, description="By dotted path.", examples=[{"limits.trials": 80}]
     )
     labels: Labels = {}
@@ -234,13 +255,16 @@ class CheckResult(Told):
     estimated_seconds: float
 
 
+OperationState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+
+
 class Operation(Told):
     """Work that takes longer than a request."""
 
     id: str = Field(examples=["op_5"])
     kind: Literal["export", "purge", "retry", "cancel_trial", "enqueue"]
     study: str | None
-    state: Literal["queued", "running", "succeeded", "failed", "cancelled"]
+    state: OperationState
     done: bool
     created: Moment
     started: Moment | None
