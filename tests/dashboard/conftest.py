@@ -13,7 +13,7 @@ import pytest
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 NOW = "2026-11-20T12:00:00Z"
-SETTLED = """() => document.querySelector('main h1') && !document.querySelector('.loading')
+SETTLED = """() => document.querySelector('main h1') && !document.querySelector('.loading, [aria-busy=true]')
     && [...document.querySelectorAll('figure.chart')].every((one) => one.dataset.ready === 'true')"""
 VIOLATIONS = """addEventListener('securitypolicyviolation', (event) =>
     console.error(`CSP: ${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}`))"""

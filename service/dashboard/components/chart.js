@@ -17,13 +17,14 @@ import { csvOf, save } from './save.js';
  *   option: (palette: any) => any, depends: any[], shape?: string,
  *   table: ChartTable, stops?: Stop[], controls?: any,
  *   onSelect?: (event: any) => void, on?: Record<string, (event: any, chart: any, palette: any) => void>,
- *   after?: (chart: any) => void, afterDepends?: any[],
+ *   after?: (chart: any) => void, afterDepends?: any[], overlay?: (palette: any) => any, overlayDepends?: any[],
  * }} props
  *   option: ECharts' option for a palette, made anew when `depends` change; shape: when this changes too, the chart
  *   starts afresh (other axes), else only its data are replaced and what was brushed stays; after: what to tell the
- *   chart once it is drawn, and when `afterDepends` change
+ *   chart once it is drawn, and when `afterDepends` change; overlay: small series, by id, that change
+ *   often (with `overlayDepends`) over large ones that do not
  */
-export function Chart({ title, summary, name, height = 320, option, depends, shape = '', table, stops = [], controls, onSelect, on = {}, after, afterDepends = [] }) {
+export function Chart({ title, summary, name, height = 320, option, depends, shape = '', table, stops = [], controls, onSelect, on = {}, after, afterDepends = [], overlay, overlayDepends = [] }) {
   const palette = usePalette();
   const box = useRef(/** @type {HTMLDivElement | null} */ (null));
   const chart = useRef(/** @type {any} */ (null));
@@ -62,6 +63,7 @@ export function Chart({ title, summary, name, height = 320, option, depends, sha
     drawn.current = now;
     chart.current.setOption({ ...base(palette), ...option(palette) }, options);
   }, [ready, palette, shape, ...depends]);
+  useLayoutEffect(() => void (ready && overlay && chart.current.setOption(overlay(palette))), [ready, palette, shape, ...depends, ...overlayDepends]);
   useLayoutEffect(() => void (ready && after?.(chart.current)), [ready, palette, shape, ...afterDepends]);
 
   const keep = async (/** @type {'svg' | 'png' | 'csv'} */ kind) => save(kind, name, {

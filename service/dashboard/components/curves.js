@@ -16,7 +16,7 @@ const GROUPS = [
  */
 export function Curves({ curves, teacher }) {
   const groups = useMemo(() => {
-    const names = [...new Set(curves.flatMap((curve) => Object.keys(curve.metrics)))];
+    const names = [...new Set(curves.flatMap((curve) => Object.keys(curve.metrics).filter((name) => curve.metrics[name].length)))];
     const taken = new Set();
     return GROUPS.map((group) => ({ ...group, names: names.filter((name) => !taken.has(name) && group.of(name) && taken.add(name)) })).filter((group) => group.names.length);
   }, [curves]);

@@ -88,10 +88,10 @@ function Box({ node, spot, share, chosen, reachable, choose }) {
   const choosing = () => choose(node.id);
   return html`
     <g class="node" data-node=${node.id} role="option" aria-selected=${chosen} tabindex=${reachable ? 0 : -1} transform=${`translate(${spot.x - WIDTH / 2},${spot.y - HEIGHT / 2})`}
-      aria-label=${`${node.label}: ${count(node.parameters)} parameters`} onMouseEnter=${choosing} onFocus=${choosing} onClick=${choosing}>
+      aria-label=${`${clipped(node.operation)} ${node.shape.join(' × ')}, ${count(node.parameters)} parameters`} onMouseEnter=${choosing} onFocus=${choosing} onClick=${choosing}>
       <rect class="box" width=${WIDTH} height=${HEIGHT} rx="4" />
       <rect class="heat" x="1" y="1" width=${WIDTH - 2} height=${HEIGHT - 2} rx="3" opacity=${(0.34 * Math.sqrt(share)).toFixed(3)} />
-      <text x=${WIDTH / 2} y=${HEIGHT / 2 - 6}>${clipped(node.operation)}</text>
+      <text x=${WIDTH / 2} y=${HEIGHT / 2 - 6}>${clipped(node.operation)}${' '}</text>
       <text class="channels" x=${WIDTH / 2} y=${HEIGHT / 2 + 8}>${node.shape.join(' × ')}</text>
     </g>`;
 }

@@ -56,7 +56,7 @@ export function usePages(url, key, live) {
 }
 
 /**
- * @typedef {{name: string, title: string, cell: (row: any) => any, number?: boolean, sort?: boolean, head?: boolean}} Column
+ * @typedef {{name: string, title: any, cell: (row: any) => any, number?: boolean, sort?: boolean, head?: boolean}} Column
  * @param {{label: string, columns: Column[], pages: ReturnType<typeof usePages>, order: string, setOrder: (order: string) => void,
  *   keyOf: (row: any) => any, height?: number}} props
  */

@@ -9,6 +9,7 @@ import { changeQuery, studyHref, useQuery } from '../core/router.js';
 import { barsOption, parallelOption, showBrush, slicesOption, tintBrush } from '../charts/parallel.js';
 import { BrushBar } from '../components/brush_bar.js';
 import { Chart } from '../components/chart.js';
+import { Choice } from '../components/choice.js';
 import { Empty, Failure, Loaded } from '../components/states.js';
 import { StudyHead } from '../components/study_head.js';
 
@@ -53,7 +54,7 @@ function Analysis({ study, columns }) {
   if (rows.length < 2) return html`<div class="panel"><${Empty} title="Not enough to analyse yet"><p>Two scored candidates in budget are the least.</p><//></div>`;
   const metrics = Object.keys(columns.figures).filter((name) => columns.figures[name].some((/** @type {any} */ value) => value != null));
   return html`
-    <div class="toolbar"><label class="muted small">Metric <select value=${metric} onChange=${(/** @type {any} */ event) => changeQuery({ metric: event.target.value })}>${metrics.map((name) => html`<option key=${name} value=${name} selected=${name === metric}>${label(name)}</option>`)}</select></label></div>
+    <div class="toolbar"><${Choice} label="Metric" value=${metric} options=${metrics.map((name) => [name, label(name)])} set=${(/** @type {string} */ next) => changeQuery({ metric: next })} /></div>
     <section class="panel"><${Parallel} axes=${axes} rows=${rows} values=${values} metric=${metric} brush=${brush} setBrush=${setBrush} chosen=${chosen} columns=${columns} sign=${sign} />
       <${BrushBar} axes=${axes} brush=${brush} setBrush=${setBrush} text=${`${count(chosen.length)} of ${plural(rows.length, 'candidate')} selected`} /></section>
     <div class="grid">
@@ -115,7 +116,7 @@ function Importances({ study, metric }) {
   const method = query.get('method') ?? 'ped_anova';
   const found = useResource(address(`${studyPath(study.id)}/importances`, { metric, method }));
   const methods = { ped_anova: 'PED-ANOVA', fanova: 'fANOVA' };
-  const choose = html`<label>Method <select value=${method} onChange=${(/** @type {any} */ event) => changeQuery({ method: event.target.value })}>${Object.entries(methods).map(([name, title]) => html`<option key=${name} value=${name} selected=${name === method}>${title}</option>`)}</select></label>`;
+  const choose = html`<${Choice} label="Method" value=${method} options=${Object.entries(methods)} set=${(/** @type {string} */ next) => changeQuery({ method: next })} />`;
   if (found.error) return html`<h2>Importances</h2><div class="chart-controls">${choose}</div><${Failure} error=${found.error} />`;
   const bars = Object.entries(found.data?.importances ?? {}).map(([name, value]) => ({ name: label(name), value: /** @type {number} */ (value), text: percent(/** @type {number} */ (value), 0) })).sort((a, b) => b.value - a.value);
   return html`<${Loaded} resource=${found}>${() => html`<${Chart} title="Importances" name="importances" height=${Math.max(120, bars.length * 26)} controls=${choose}

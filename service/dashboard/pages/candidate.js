@@ -6,6 +6,7 @@ import { useResource } from '../core/resource.js';
 import { changeQuery, useQuery } from '../core/router.js';
 import { attempt } from '../components/announcer.js';
 import { Badge } from '../components/badge.js';
+import { Choice } from '../components/choice.js';
 import { Curves } from '../components/curves.js';
 import { Code, Equivalents, curl, shellWord } from '../components/equivalents.js';
 import { ExportButton } from '../components/export.js';
@@ -40,8 +41,7 @@ function Candidate({ study, candidate }) {
       <${Loaded} resource=${graph}>${(/** @type {any} */ data) => html`<${Network} graph=${data} />`}<//></section>
     <section class="part" aria-label="Training">
       <div class="panel-head"><h2>Training</h2>
-        <label class="muted small">Trial <select value=${shown} onChange=${(/** @type {any} */ event) => changeQuery({ trial: event.target.value })}>
-          ${trials.map((one) => html`<option key=${one.number} value=${one.number} selected=${one.number === shown}>${one.number}: ${one.kind}${one.kind === 'search' ? '' : ` ${one.repeat + 1}`}</option>`)}</select></label></div>
+        <${Choice} label="Trial" value=${shown} set=${(/** @type {string} */ trial) => changeQuery({ trial })} options=${trials.map((one) => [one.number, `${one.number}: ${one.kind}${one.kind === 'search' ? '' : ` ${one.repeat + 1}`}`])} /></div>
       <${Loaded} resource=${metrics}>${(/** @type {any} */ data) => html`<${Curves} curves=${[{ name: `trial ${shown}`, metrics: data.metrics }]} teacher=${study.teacher} />`}<//>
     </section>
     <div class="grid">

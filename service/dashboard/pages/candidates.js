@@ -37,9 +37,9 @@ function Candidates({ study }) {
   const columns = useColumns(known, query.get('columns'));
   const toggle = (/** @type {number} */ n) => setPicked((all) => (all.includes(n) ? all.filter((one) => one !== n) : [...all, n].slice(-MOST_COMPARED)));
   const fixed = [
-    { name: 'pick', title: '', sort: false, cell: (/** @type {any} */ row) => html`<input type="checkbox" aria-label=${`Select candidate ${row.number}`} checked=${picked.includes(row.number)} onChange=${() => toggle(row.number)} />` },
-    { name: 'number', title: 'Candidate', head: true, cell: (/** @type {any} */ row) => html`<a href=${studyHref(study, `/candidates/${row.number}`)}>${row.number}</a>${row.on_front && html` <span class="chip">front</span>`}` },
-    { name: 'state', title: 'State', sort: false, cell: (/** @type {any} */ row) => html`<${Badge} state=${row.state} />` },
+    { name: 'pick', title: html`<span class="visually-hidden">Select</span>`, sort: false, cell: (/** @type {any} */ row) => html`<input type="checkbox" aria-label=${`Select candidate ${row.number}`} checked=${picked.includes(row.number)} onChange=${() => toggle(row.number)} />` },
+    { name: 'number', title: 'Candidate', head: true, cell: (/** @type {any} */ row) => html`<a href=${studyHref(study, `/candidates/${row.number}`)}>${row.number}</a>` },
+    { name: 'state', title: 'State', sort: false, cell: (/** @type {any} */ row) => html`<${Badge} state=${row.state} />${row.on_front && html` <span class="chip">front</span>`}` },
   ];
   return html`
     <${Filter} filter=${filter} pages=${pages} known=${known} chosen=${columns.map((column) => column.name)} csv=${address(`${path}.csv`, { filter, order_by: order })} />

@@ -36,8 +36,8 @@ function Picker({ studies, candidates }) {
   const add = (/** @type {any} */ event) => { if (event.target.value) changeQuery({ study: [...studies, event.target.value] }); event.target.value = ''; };
   return html`
     <div class="toolbar">
-      ${studies.map((id) => html`<button class="pill" aria-pressed="true" key=${id} aria-label=${`Remove ${name(id)}`} onClick=${() => changeQuery({ study: without(studies, id) })}>${name(id)} <${Icon} name="close" size="12" /></button>`)}
-      ${candidates.map((id) => html`<button class="pill" aria-pressed="true" key=${id} aria-label=${`Remove candidate ${id}`} onClick=${() => changeQuery({ candidate: without(candidates, id) })}>${name(id.split('/')[0])} / ${id.split('/')[1]} <${Icon} name="close" size="12" /></button>`)}
+      ${studies.map((id) => html`<button class="pill" aria-pressed="true" key=${id} onClick=${() => changeQuery({ study: without(studies, id) })}><span class="visually-hidden">Remove </span>${name(id)} <${Icon} name="close" size="12" /></button>`)}
+      ${candidates.map((id) => html`<button class="pill" aria-pressed="true" key=${id} onClick=${() => changeQuery({ candidate: without(candidates, id) })}><span class="visually-hidden">Remove candidate </span>${name(id.split('/')[0])} / ${id.split('/')[1]} <${Icon} name="close" size="12" /></button>`)}
       ${!candidates.length && studies.length < MOST && html`<select aria-label="Add a study" onChange=${add}><option value="">Add a study</option>${items.filter((/** @type {any} */ one) => !studies.includes(one.id)).map((/** @type {any} */ one) => html`<option key=${one.id} value=${one.id}>${one.name}</option>`)}</select>`}
       ${candidates.length > 0 && candidates.length < MOST && html`<form class="add-candidate" onSubmit=${(/** @type {any} */ event) => { event.preventDefault(); const n = new FormData(event.target).get('number'); changeQuery({ candidate: [...candidates, `${candidates[0].split('/')[0]}/${n}`] }); }}><input name="number" type="number" min="0" required aria-label=${`Candidate of ${name(candidates[0].split('/')[0])} to add`} placeholder="candidate" /><button>Add</button></form>`}
     </div>`;

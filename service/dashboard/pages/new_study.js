@@ -109,7 +109,7 @@ function Space({ form, path, schema }) {
   const { name: _, ...options } = known;
   const names = spaces.map((/** @type {any} */ one) => one.name);
   return html`
-    <div class="fields"><${Field} form=${form} path=${[...path, 'name']} schema=${names.length ? { enum: names, description: chosen?.summary } : schema.properties.name} required /></div>
+    <div class="fields"><${Field} form=${form} path=${[...path, 'name']} schema=${names.length ? { enum: names, description: chosen?.summary } : schema.properties.name} title="Space" required /></div>
     ${Object.keys(options).length > 0 && html`<div class="below"><${Group} bare form=${form} path=${path} schema=${{ properties: options }} /></div>`}`;
 }
 
@@ -145,6 +145,6 @@ function Verdict({ check }) {
         <div><strong class="answer-figure">${duration(result.estimated_seconds)}</strong><p class="muted small">with ${count(result.workers)} workers, ${duration(result.teacher_seconds)} of it for the teacher</p></div>
       </div>
       <progress max="1" value=${result.feasible_share} aria-label="Share in budget"></progress>
-      <table class="sizes"><thead><tr><th scope="col"></th>${['smallest', 'median', 'largest', 'teacher'].map((name) => html`<th scope="col" class="number" key=${name}>${label(name)}</th>`)}<th scope="col" class="number">Limit</th></tr></thead>
-        <tbody>${SIZES.filter((name) => result.teacher[name] != null).map((name) => html`<tr key=${name}><th scope="row">${label(name)}</th>${['smallest', 'median', 'largest', 'teacher'].map((size) => html`<td class="number" key=${size}>${figure(name, result[size][name])}</td>`)}<td class="number">${result.budget[name] == null ? '–' : figure(name, Math.floor(result.budget[name]))}</td></tr>`)}</tbody></table>`}`;
+      <div class="table-box" tabindex="0" role="region" aria-label="Sizes of students"><table class="sizes"><thead><tr><th scope="col"></th>${['smallest', 'median', 'largest', 'teacher'].map((name) => html`<th scope="col" class="number" key=${name}>${label(name)}</th>`)}<th scope="col" class="number">Limit</th></tr></thead>
+        <tbody>${SIZES.filter((name) => result.teacher[name] != null).map((name) => html`<tr key=${name}><th scope="row">${label(name)}</th>${['smallest', 'median', 'largest', 'teacher'].map((size) => html`<td class="number" key=${size}>${figure(name, result[size][name])}</td>`)}<td class="number">${result.budget[name] == null ? '–' : figure(name, Math.floor(result.budget[name]))}</td></tr>`)}</tbody></table></div>`}`;
 }

@@ -82,7 +82,7 @@ function Table({ studies, query, picked, setPicked }) {
   return html`
     <div class="panel flush"><div class="table-box" tabindex="0" role="region" aria-label="Studies"><table class="studies">
       <thead><tr>
-        <th scope="col"><input type="checkbox" aria-label="All studies" checked=${all} onChange=${() => setPicked(all ? [] : studies.map((one) => one.id))} /></th>
+        <td><input type="checkbox" aria-label="All studies" checked=${all} onChange=${() => setPicked(all ? [] : studies.map((one) => one.id))} /></td>
         ${head('name', 'Name')}${head('state', 'State')}${head('best', 'Best in budget', 'number')}${head('front', 'Front', 'number')}
         <th scope="col">Hypervolume</th>${head('progress', 'Progress')}${head('updated', 'Updated', 'number')}
       </tr></thead>

@@ -56,11 +56,11 @@ function Figures({ study }) {
   return html`
     <dl class="figures" data-testid="figures">
       <div><dt>Best ${label(objective.metric).toLowerCase()}</dt><dd>${figure(objective.metric, best?.[objective.metric])}
-        <small>${gain == null ? 'nothing in budget yet' : objective.metric === 'accuracy' ? `${points(gain)} against the teacher` : 'validation split'}</small></dd></div>
+        <small>${gain == null ? 'nothing in budget yet' : objective.metric === 'accuracy' ? `${points(gain)} vs teacher` : 'validation split'}</small></dd></div>
       <div><dt>Its parameters</dt><dd>${count(best?.parameters)}
-        <small>${best && teacher.parameters ? `${short(teacher.parameters / best.parameters)}× fewer than the teacher` : '–'}</small></dd></div>
+        <small>${best && teacher.parameters ? `${short(teacher.parameters / best.parameters)}× fewer than teacher` : '–'}</small></dd></div>
       <div><dt>Its peak memory</dt><dd>${figure('peak_activation_bytes', best?.peak_activation_bytes)}
-        <small>${best && teacher.peak_activation_bytes ? `${short(teacher.peak_activation_bytes / best.peak_activation_bytes)}× less than the teacher` : '–'}</small></dd></div>
+        <small>${best && teacher.peak_activation_bytes ? `${short(teacher.peak_activation_bytes / best.peak_activation_bytes)}× less than teacher` : '–'}</small></dd></div>
       <div><dt>Front</dt><dd>${plural(study.front_size, 'student')}<small>hypervolume ${number(volume)}</small></dd></div>
       <div><dt>Trials</dt><dd>${count(trials.total)}<small>${limits.trials ? `of ${count(limits.trials)}` : 'no limit'} · ${count(trials.failed)} failed</small>
         ${study.progress < 1 && html`<${Progress} done=${study.progress} label="Progress of the search" />`}</dd></div>
@@ -96,10 +96,9 @@ function Overview({ study, columns }) {
     .map((name) => ({ name, range: extent(columns.figures[name], scored.length ? scored : rowsOf(columns)) })), [columns, scored]);
   const objective = study.objectives[0];
   const chosen = useMemo(() => bestWithin(columns, scored, limits, objective), [columns, scored, limits]);
-  const within = Object.fromEntries(Object.entries(limits).filter(([, limit]) => limit != null));
   return html`
     <div class="grid stretch">
-      <section class="panel span-8"><${FrontFigure} study=${study} columns=${columns} view=${view} limits=${{ ...study.budget, ...within }} chosen=${chosen} /></section>
+      <section class="panel span-8"><${FrontFigure} study=${study} columns=${columns} view=${view} limits=${limits} chosen=${chosen} /></section>
       <section class="panel span-4 with-answer" aria-label="Best student within limits">
         <h2>Best student within</h2>
         <${Sliders} metrics=${metrics.slice(0, 4)} limits=${limits} set=${setLimit} />

@@ -8,6 +8,7 @@ import { timelineOption } from '../charts/timeline.js';
 import { attempt } from '../components/announcer.js';
 import { Badge, Progress } from '../components/badge.js';
 import { Chart } from '../components/chart.js';
+import { Choice } from '../components/choice.js';
 import { Equivalents, curl } from '../components/equivalents.js';
 import { Empty, Loaded } from '../components/states.js';
 
@@ -66,7 +67,7 @@ function Timeline({ studies }) {
   if (!shown || !data?.attempts.length) return null;
   const { attempts } = data;
   const slots = new Set(attempts.map((/** @type {any} */ one) => one.slot)).size;
-  const choose = html`<label>Study <select onChange=${(/** @type {any} */ event) => changeQuery({ study: event.target.value })}>${begun.map((one) => html`<option key=${one.id} value=${one.id} selected=${one.id === shown.id}>${one.name}</option>`)}</select></label>`;
+  const choose = html`<${Choice} label="Study" value=${shown.id} options=${begun.map((one) => [one.id, one.name])} set=${(/** @type {string} */ next) => changeQuery({ study: next })} />`;
   return html`<section class="panel"><${Chart} title="Timeline" name="timeline" height=${Math.max(150, 70 + 32 * slots)} controls=${choose}
     summary=${`${plural(attempts.length, 'attempt')} in ${plural(slots, 'slot')}; ${count(attempts.filter((/** @type {any} */ one) => one.state === 'failed').length)} failed.`}
     depends=${[data]} option=${timelineOption(attempts)}
