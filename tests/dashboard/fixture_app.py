@@ -196,6 +196,7 @@ async def study_verb(service: Service, request: Request) -> Response:
         study.deleted = None
     elif verb in VERBS:
         study.state = VERBS[verb]
+        study.stop_reason = "user" if verb == "cancel" else None
     service.emit("study", study.id, {"state": study.state})
     return JSONResponse(study.summary())
 

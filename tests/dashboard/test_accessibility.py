@@ -45,6 +45,16 @@ def test_the_arrow_keys_walk_through_the_network(visit: Callable[..., Any]) -> N
     assert network.get_by_role("option", selected=True).get_attribute("data-node") == "n1"
 
 
+def test_the_arrow_keys_go_through_a_table_of_any_length(visit: Callable[..., Any]) -> None:
+    page = visit().open("/studies/cifar10-sweep/candidates?order=number")
+    page.get_by_role("link", name="0", exact=True).focus()
+    for _ in range(40):
+        page.keyboard.press("ArrowDown")
+    page.wait_for_function("() => document.activeElement.textContent === '40'")
+    page.keyboard.press("End")
+    page.wait_for_function("() => document.activeElement.closest('[data-testid=virtual]')")
+
+
 def test_a_dialog_gives_the_focus_back(visit: Callable[..., Any]) -> None:
     page = visit().open("/studies/fashion-mnist-edge")
     pause = page.get_by_role("button", name="Pause", exact=True)

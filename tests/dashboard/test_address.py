@@ -10,7 +10,7 @@ def test_the_axes_of_the_front_are_in_the_address(visit: Callable[..., Any]) -> 
     one = visit()
     page = one.open("/studies/digits")
     page.get_by_label("X", exact=True).select_option("macs")
-    page.get_by_label("Colour").select_option("loss")
+    page.get_by_label("Colour", exact=True).select_option("loss")
     page.get_by_label("Over budget", exact=True).check()
     assert one.query() == "/studies/digits?x=macs&color=loss&infeasible=yes"
     other = visit().open(one.query())

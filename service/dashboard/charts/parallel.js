@@ -28,10 +28,9 @@ function ends(axis, palette, room) {
 /**
  * @param {Axis[]} axes
  * @param {number[]} rows drawn, best last
- * @param {import('../core/brush.js').Brush} brush
  * @param {{values: any[], range: [number, number]}} color what the lines are coloured by
  */
-export const parallelOption = (axes, rows, brush, color) => (/** @type {any} */ palette) => ({
+export const parallelOption = (axes, rows, color) => (/** @type {any} */ palette) => ({
   parallel: { left: 46, right: 56, top: 34, bottom: 18, axisExpandable: false },
   tooltip: tooltip(palette, { show: false }),
   visualMap: { type: 'continuous', show: false, dimension: axes.length, min: color.range[0], max: color.range[1], inRange: { color: palette.scale } },

@@ -1,5 +1,5 @@
 /** A table of any length: only the rows in view exist, and they are fetched as they come into view. */
-import { classes, html, useEffect, useRef, useState } from '../core/html.js';
+import { classes, html, useEffect, useLayoutEffect, useRef, useState } from '../core/html.js';
 import { send } from '../core/api.js';
 import { onEvent } from '../core/events.js';
 import { Icon } from './icon.js';
@@ -72,11 +72,12 @@ export function VirtualTable({ label, columns, pages, order, setOrder, keyOf }) 
   const first = Math.max(0, Math.floor(top / ROW) - AROUND);
   const last = Math.min(pages.total, Math.ceil((top + view) / ROW) + AROUND);
   useEffect(() => void pages.need(last - 1), [last, pages.rows.length, pages.token]);
+  const rows = useRows(box, pages.total, [first, last, pages.rows]);
   if (pages.error) return html`<${Failure} error=${pages.error} retry=${pages.reload} />`;
   const space = (/** @type {number} */ rows) => rows > 0 && html`<tr class="spacer" aria-hidden="true"><td colspan=${columns.length} style=${{ height: `${rows * ROW}px` }}></td></tr>`;
   const numbers = Array.from({ length: Math.max(0, last - first) }, (_, k) => first + k);
   return html`
-    <div class="virtual" ref=${box} tabindex="0" role="region" aria-label=${label} data-testid="virtual" onScroll=${() => box.current && setTop(box.current.scrollTop)}>
+    <div class="virtual" ref=${box} tabindex="0" role="region" aria-label=${label} data-testid="virtual" onScroll=${() => box.current && setTop(box.current.scrollTop)} ...${rows}>
       <table aria-rowcount=${pages.total + 1} aria-busy=${!pages.ready}>
         <thead><tr aria-rowindex="1">${columns.map((column) => html`<${Head} key=${column.name} column=${column} order=${order} setOrder=${setOrder} />`)}</tr></thead>
         <tbody>
@@ -93,6 +94,47 @@ export function VirtualTable({ label, columns, pages, order, setOrder, keyOf }) 
         </tbody>
       </table>
     </div>`;
+}
+
+/**
+ * Arrow keys go from row to row: only one row can be reached with Tab, or the way past the table would be as long as it is.
+ * @param {{current: HTMLElement | null}} box
+ * @param {number} total
+ * @param {any[]} rendered changes when other rows are there
+ */
+function useRows(box, total, rendered) {
+  const at = useRef({ row: 0, control: 0, focus: false });
+  const rowOf = (/** @type {number} */ i) => box.current?.querySelector(`tr[aria-rowindex="${i + 2}"]`);
+  const controls = (/** @type {Element | null | undefined} */ row) => /** @type {HTMLElement[]} */ ([...(row?.querySelectorAll('a, input, button') ?? [])]);
+  const settle = () => {
+    const all = [...(box.current?.querySelectorAll('tbody tr:not(.spacer)') ?? [])];
+    const current = rowOf(at.current.row) ?? all[0];
+    for (const row of all) controls(row).forEach((one) => { one.tabIndex = row === current ? 0 : -1; });
+    if (at.current.focus && rowOf(at.current.row)) {
+      controls(rowOf(at.current.row))[at.current.control]?.focus({ preventScroll: true });
+      at.current.focus = false;
+    }
+  };
+  useLayoutEffect(settle, rendered);
+  return {
+    onFocusIn: (/** @type {any} */ event) => {
+      const row = event.target.closest('tbody tr');
+      if (!row) return;
+      at.current = { row: Number(row.getAttribute('aria-rowindex')) - 2, control: Math.max(0, controls(row).indexOf(event.target)), focus: false };
+      settle();
+    },
+    onKeyDown: (/** @type {KeyboardEvent} */ event) => {
+      const { row } = at.current;
+      const next = { ArrowDown: row + 1, ArrowUp: row - 1, PageDown: row + 15, PageUp: row - 15, Home: 0, End: total - 1 }[event.key];
+      if (next === undefined || !(/** @type {Element} */ (event.target).closest('tbody'))) return;
+      event.preventDefault();
+      const to = Math.max(0, Math.min(total - 1, next));
+      at.current = { ...at.current, row: to, focus: true };
+      const view = /** @type {HTMLElement} */ (box.current);
+      view.scrollTop = Math.max(Math.min(view.scrollTop, to * ROW), (to + 2) * ROW - view.clientHeight);
+      settle();
+    },
+  };
 }
 
 /** @param {{column: Column, order: string, setOrder: (order: string) => void}} props */

@@ -81,7 +81,7 @@ function Parallel({ axes, rows, values, metric, brush, setBrush, chosen, columns
   return html`<${Chart} title="Parallel coordinates" name="parallel" height=${330}
     summary=${`Each line is a candidate, coloured by ${label(metric).toLowerCase()} (${figure(metric, range[0])} to ${figure(metric, range[1])})${drawn.length < rows.length ? `; ${count(drawn.length)} of ${count(rows.length)} are drawn, the best among them` : ''}. Drag along an axis to select.`}
     depends=${[axes, drawn, metric]} shape=${axes.map((/** @type {any} */ axis) => axis.name).join()}
-    option=${parallelOption(axes, drawn, brush, { values, range })}
+    option=${parallelOption(axes, drawn, { values, range })}
     on=${{ axisareaselected: select, rendered: (/** @type {any} */ _, /** @type {any} */ chart, /** @type {any} */ palette) => tintBrush(chart, palette) }} after=${(/** @type {any} */ chart) => showBrush(chart, axes, brush)} afterDepends=${[brush]}
     table=${{ head: ['candidate', ...axes.map((/** @type {any} */ axis) => axis.name)], rows: () => chosen.map((/** @type {number} */ i) => [columns.candidate[i], ...axes.map((/** @type {any} */ axis) => axis.values[i])]) }} />`;
 }

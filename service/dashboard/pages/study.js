@@ -64,7 +64,7 @@ function Figures({ study }) {
       <div><dt>Front</dt><dd>${plural(study.front_size, 'student')}<small>hypervolume ${number(volume)}</small></dd></div>
       <div><dt>Trials</dt><dd>${count(trials.total)}<small>${limits.trials ? `of ${count(limits.trials)}` : 'no limit'} · ${count(trials.failed)} failed</small>
         ${study.progress < 1 && html`<${Progress} done=${study.progress} label="Progress of the search" />`}</dd></div>
-      <div><dt>Time</dt><dd>${duration(study.seconds)}<small>${study.seconds_left != null ? `about ${duration(study.seconds_left)} left` : `${count(trials.infeasible)} over budget cost none`}</small></dd></div>
+      <div><dt>Time</dt><dd>${duration(study.seconds)}<small>${study.seconds_left != null ? `about ${duration(study.seconds_left)} left` : `${count(trials.infeasible)} over budget, untrained`}</small></dd></div>
     </dl>`;
 }
 
