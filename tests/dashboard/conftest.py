@@ -53,7 +53,9 @@ class Visit:
 
     def __init__(self, browser: Any, service: str, **options: Any) -> None:
         self.service = service
-        self.context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
+        self.context = browser.new_context(
+            **{"viewport": {"width": 1280, "height": 900}, **options}
+        )
         self.context.add_init_script(VIOLATIONS)
         self.context.route("**/*", self._keep_home)
         self.wrong: list[str] = []

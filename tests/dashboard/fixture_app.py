@@ -262,7 +262,9 @@ def _ordered(study: data.FixtureStudy, chosen: list[int], order: str) -> list[in
 
 async def candidates(service: Service, request: Request) -> Response:
     study, query = service.study(request), request.query_params
-    chosen = _ordered(study, _chosen(study, query.get("filter", "")), query.get("order_by", "number"))
+    chosen = _ordered(
+        study, _chosen(study, query.get("filter", "")), query.get("order_by", "number")
+    )
     size, start = int(query.get("page_size", 50)), int(query.get("page_token", 0))
     more = str(start + size) if start + size < len(chosen) else None
     items = [study.candidate(i) for i in chosen[start : start + size]]

@@ -14,10 +14,14 @@ REACHABLE = """() => [...document.querySelectorAll(
     .filter((one) => one.tabIndex >= 0 && one.checkVisibility({ visibilityProperty: true }))"""
 
 
-@pytest.mark.parametrize("name", ["studies", "study", "analyse", "candidates", "candidate", "tokens"])
+@pytest.mark.parametrize(
+    "name", ["studies", "study", "analyse", "candidates", "candidate", "tokens"]
+)
 def test_the_keyboard_reaches_everything(name: str, visit: Callable[..., Any]) -> None:
     page = visit().open(PAGES[name])
-    wanted = page.evaluate(f"() => {{ window.wanted = new Set(({REACHABLE})()); return wanted.size; }}")
+    wanted = page.evaluate(
+        f"() => {{ window.wanted = new Set(({REACHABLE})()); return wanted.size; }}"
+    )
     page.evaluate("document.body.focus()")
     for _ in range(2 * wanted):
         page.keyboard.press("Tab")
@@ -52,7 +56,7 @@ def test_the_arrow_keys_go_through_a_table_of_any_length(visit: Callable[..., An
         page.keyboard.press("ArrowDown")
     page.wait_for_function("() => document.activeElement.textContent === '40'")
     page.keyboard.press("End")
-    page.wait_for_function("() => document.activeElement.closest('[data-testid=virtual]')")
+    page.wait_for_function("() => document.activeElement.textContent === '9999'")
 
 
 def test_a_dialog_gives_the_focus_back(visit: Callable[..., Any]) -> None:

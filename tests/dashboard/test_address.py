@@ -16,7 +16,10 @@ def test_the_axes_of_the_front_are_in_the_address(visit: Callable[..., Any]) -> 
     other = visit().open(one.query())
     assert other.get_by_label("X", exact=True).input_value() == "macs"
     assert other.get_by_label("Over budget", exact=True).is_checked()
-    assert "macs from" in other.get_by_test_id("chart-front").locator("figcaption").inner_text().lower()
+    assert (
+        "macs from"
+        in other.get_by_test_id("chart-front").locator("figcaption").inner_text().lower()
+    )
 
 
 def test_the_sliders_are_in_the_address(visit: Callable[..., Any]) -> None:

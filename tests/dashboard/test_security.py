@@ -63,7 +63,9 @@ def test_a_wrong_token_is_said_and_not_kept(fresh: None, visit: Callable[..., An
     one.page.get_by_label("Token").fill("akd_wrong")
     one.page.get_by_role("button", name="Sign in").click()
     one.page.get_by_text("this token is not known").wait_for()
-    assert "akd_wrong" not in one.page.evaluate("JSON.stringify({ ...localStorage, ...sessionStorage })")
+    assert "akd_wrong" not in one.page.evaluate(
+        "JSON.stringify({ ...localStorage, ...sessionStorage })"
+    )
     one.wrong.clear()  # the browser reports the 401
 
 

@@ -45,7 +45,7 @@ export function frontOption({ columns, view, front, rest, infeasible, teacher, l
   };
   // Over-budget students are never trained: where their score would stand, they are ticks on the axis.
   const untrained = infeasible.length > 0 && !infeasible.some(known);
-  const series = (/** @type {any} */ palette, /** @type {any[]} */ steps, /** @type {any} */ limitMarks) => [
+  const series = (palette, /** @type {any[]} */ steps, limitMarks) => [
       { name: 'Front line', type: 'line', data: steps, symbol: 'none', silent: true, lineStyle: { color: palette.accent, width: 1.4, opacity: 0.65 }, z: 3, tooltip: { show: false }, markLine: limitMarks },
       { name: 'Over budget', type: 'scatter', data: untrained ? infeasible.map((i) => [xs[i], 0.015, null, i]) : infeasible.filter(known).map(spot), yAxisIndex: untrained ? 1 : 0, symbol: untrained ? 'rect' : 'triangle', symbolSize: untrained ? [1, 9] : 6, itemStyle: { color: faded(palette.limit, 0.5) }, z: 1 },
       { name: 'Dominated', type: 'scatter', data: rest.filter(known).map(spot), symbolSize: rest.length > 2000 ? 3.5 : 5, itemStyle: { color: palette.dim, opacity: rest.length > 2000 ? 0.28 : third ? 0.8 : 0.42 }, z: 2, emphasis: { scale: 1.6, itemStyle: { opacity: 1 } } },
@@ -58,7 +58,7 @@ export function frontOption({ columns, view, front, rest, infeasible, teacher, l
     const steps = front.flatMap((i, k) => (k ? [[xs[i], ys[front[k - 1]]], [xs[i], ys[i]]] : [[xs[i], ys[i]]]));
     const marks = limitLines(view, limits, palette);
     const scored = [...front, ...rest, ...infeasible];
-    const scale = (/** @type {string} */ name, /** @type {boolean} */ log, /** @type {any} */ more) => {
+    const scale = (/** @type {string} */ name, /** @type {boolean} */ log, more) => {
       // The teacher and the limits are part of the picture, even beyond the students.
       const shown = [...extent(columns.figures[name], scored), teacher[name], limits[name]].filter((value) => Number.isFinite(value));
       const [least, most] = [Math.min(...shown), Math.max(...shown)];
@@ -104,7 +104,7 @@ const limitLines = (view, limits, palette) => [view.x, view.y].flatMap((name, k)
  * @param {number | null} chosen
  * @param {Record<string, number | null>} limits
  */
-export const chosenOverlay = (columns, view, chosen, limits) => (/** @type {any} */ palette) => {
+export const chosenOverlay = (columns, view, chosen, limits) => (palette) => {
   const spot = chosen === null ? [] : [columns.figures[view.x][chosen], columns.figures[view.y][chosen], null, chosen];
   return { series: [{
     id: 'chosen', data: spot[0] == null || spot[1] == null ? [] : [spot],

@@ -42,9 +42,9 @@ export function Chart({ title, summary, name, height = 320, option, depends, sha
     loadECharts().then((echarts) => {
       if (!wanted || !box.current) return;
       chart.current = echarts.init(box.current, null, { renderer: 'canvas' });
-      chart.current.on('click', (/** @type {any} */ event) => handlers.current.onSelect?.(event));
+      chart.current.on('click', (event) => handlers.current.onSelect?.(event));
       for (const event of Object.keys(handlers.current.on)) {
-        chart.current.on(event, (/** @type {any} */ what) => handlers.current.on[event](what, chart.current, handlers.current.palette));
+        chart.current.on(event, (what) => handlers.current.on[event](what, chart.current, handlers.current.palette));
       }
       resized.observe(box.current);
       setReady(true);
@@ -75,10 +75,12 @@ export function Chart({ title, summary, name, height = 320, option, depends, sha
       <figcaption id=${id}>
         <div class="chart-title"><h2>${title}</h2><p>${summary}</p></div>
         <div class="chart-tools">
-          <button class="quiet icon" aria-pressed=${tabular} aria-label=${`${title}: data as a table`} title="Data as a table" onClick=${() => setTabular(!tabular)}><${Icon} name="table" /></button>
+          <button class="quiet icon" aria-pressed=${tabular} aria-label=${`${title}: data as a table`} title="Data as a table" onClick=${() => setTabular(!tabular)}>
+            <${Icon} name="table" /></button>
           <details class="menu" onFocusOut=${closeLeft}>
             <summary class="quiet" aria-label=${`Save ${title}`} title="Save"><${Icon} name="save" /></summary>
-            <div class="menu-body">${['svg', 'png', 'csv'].map((kind) => html`<button class="link" key=${kind} onClick=${() => keep(/** @type {any} */ (kind))}>Save as ${kind.toUpperCase()}</button>`)}</div>
+            <div class="menu-body">
+              ${['svg', 'png', 'csv'].map((kind) => html`<button class="link" key=${kind} onClick=${() => keep(/** @type {any} */ (kind))}>Save as ${kind.toUpperCase()}</button>`)}</div>
           </details>
         </div>
       </figcaption>
@@ -136,7 +138,8 @@ function DataTable({ table, label }) {
     <div class="chart-table" tabindex="0" role="region" aria-label=${`${label}: data`}>
       <table>
         <thead><tr>${table.head.map((name) => html`<th scope="col" key=${name}>${name}</th>`)}</tr></thead>
-        <tbody>${rows.slice(0, ROWS_SHOWN).map((row, i) => html`<tr key=${i}>${row.map((cell, j) => html`<td key=${j}>${cell ?? '–'}</td>`)}</tr>`)}</tbody>
+        <tbody>${rows.slice(0, ROWS_SHOWN).map((row, i) => html`<tr key=${i}>${row.map((cell, j) => html`<td key=${j}>
+          ${cell ?? '–'}</td>`)}</tr>`)}</tbody>
       </table>
       ${rows.length > ROWS_SHOWN && html`<p class="muted small">The first ${ROWS_SHOWN} of ${rows.length} rows; the CSV file has all.</p>`}
     </div>`;

@@ -9,7 +9,7 @@ export function Choice({ label, value, options, set, none }) {
   const id = useId();
   return html`
     <span class="choice"><label for=${id}>${label}</label>
-      <select id=${id} onChange=${(/** @type {any} */ event) => set(event.target.value)}>
+      <select id=${id} onChange=${(event) => set(event.target.value)}>
         ${none && html`<option value="" selected=${!value}>${none}</option>`}
         ${options.map(([key, text]) => html`<option key=${key} value=${key} selected=${key === value}>${text}</option>`)}
       </select></span>`;

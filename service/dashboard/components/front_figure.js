@@ -34,14 +34,14 @@ export function FrontFigure({ study, columns, view, limits, chosen }) {
     };
   }, [columns, view]);
   const baseline = view.x !== 'accuracy' && view.y === 'accuracy'
-    ? study.final.filter((/** @type {any} */ row) => row.baseline_validation_accuracy != null).map((/** @type {any} */ row) => ({ candidate: row.candidate, x: row[view.x], y: row.baseline_validation_accuracy }))
+    ? study.final.filter((row) => row.baseline_validation_accuracy != null).map((row) => ({ candidate: row.candidate, x: row[view.x], y: row.baseline_validation_accuracy }))
     : [];
   const { figures } = columns;
   const ends = [front[0], front[front.length - 1]];
   const summary = front.length === 0
     ? 'No candidate in budget has been scored yet.'
     : `${plural(front.length, 'student')} ${front.length === 1 ? 'is' : 'are'} on the front and ${rest.length.toLocaleString('en')} dominated: ${label(view.y).toLowerCase()} from ${figure(view.y, figures[view.y][ends[0]])} to ${figure(view.y, figures[view.y][ends[1]])}, ${label(view.x).toLowerCase()} from ${figure(view.x, figures[view.x][ends[0]])} to ${figure(view.x, figures[view.x][ends[1]])}.`;
-  const open = (/** @type {any} */ event) => {
+  const open = (event) => {
     const i = event.value?.[3];
     if (i != null) navigate(studyHref(study, `/candidates/${columns.candidate[i]}`));
   };
@@ -62,8 +62,8 @@ function Controls({ columns, view }) {
   const names = Object.keys(columns.figures);
   const select = (/** @type {string} */ title, /** @type {string} */ key, /** @type {string} */ value, /** @type {string} */ none) => html`
     <${Choice} label=${title} value=${value} none=${none} options=${names.map((name) => [name, label(name)])} set=${(/** @type {string} */ next) => changeQuery({ [key]: next })} />`;
-  const check = (/** @type {string} */ title, /** @type {boolean} */ value, /** @type {any} */ change) => html`
-    <label><input type="checkbox" checked=${value} onChange=${(/** @type {any} */ event) => changeQuery(change(event.target.checked))} /> ${title}</label>`;
+  const check = (/** @type {string} */ title, /** @type {boolean} */ value, change) => html`
+    <label><input type="checkbox" checked=${value} onChange=${(event) => changeQuery(change(event.target.checked))} /> ${title}</label>`;
   return html`
     ${select('Y', 'y', view.y, '')} ${select('X', 'x', view.x, '')} ${select('Colour', 'color', view.color, 'none')}
     ${check('Log X', view.logX, (/** @type {boolean} */ on) => ({ logx: on ? null : 'no' }))}
