@@ -11,7 +11,6 @@ import pytest
 
 from tests.dashboard.pages import PAGES
 
-
 AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text()
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 

@@ -94,6 +94,7 @@ def test_after_signing_in_nobody_is_sent_elsewhere(fresh: None, visit: Callable[
 def test_a_cell_that_a_spreadsheet_would_compute_is_text(visit: Callable[..., Any]) -> None:
     page = visit().open("/studies")
     text = page.evaluate(
-        "async () => (await import('/static/components/save.js')).csvOf(['a'], [['=1+1'], ['-2'], [-2], ['x,y']])"
+        """async () => (await import('/static/components/save.js'))
+            .csvOf(['a'], [['=1+1'], ['-2'], [-2], ['x,y']])"""
     )
     assert text.split("\r\n")[1:5] == ["'=1+1", "'-2", "-2", '"x,y"']

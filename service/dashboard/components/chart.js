@@ -6,6 +6,8 @@ import { announce } from './announcer.js';
 import { Icon } from './icon.js';
 import { csvOf, save } from './save.js';
 
+loadECharts(); // while the page's data are on their way
+
 /**
  * @typedef {{series: number, index: number, text: string, href?: string}} Stop a point that the arrow keys reach
  * @typedef {{head: string[], rows: () => any[][]}} ChartTable
@@ -63,7 +65,12 @@ export function Chart({ title, summary, name, height = 320, option, depends, sha
     drawn.current = now;
     chart.current.setOption({ ...base(palette), ...option(palette) }, options);
   }, [ready, palette, shape, ...depends]);
-  useLayoutEffect(() => void (ready && overlay && chart.current.setOption(overlay(palette))), [ready, palette, shape, ...depends, ...overlayDepends]);
+  useEffect(() => {
+    if (!ready || !overlay) return undefined;
+    // After what the reader waits for is on screen, and once for a hand that goes on moving.
+    const timer = setTimeout(() => chart.current.setOption(overlay(palette)), 20);
+    return () => clearTimeout(timer);
+  }, [ready, palette, shape, ...depends, ...overlayDepends]);
   useLayoutEffect(() => void (ready && after?.(chart.current)), [ready, palette, shape, ...afterDepends]);
 
   const keep = async (/** @type {'svg' | 'png' | 'csv'} */ kind) => save(kind, name, {
