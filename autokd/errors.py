@@ -149,7 +149,7 @@ class StoreVersionError(ConflictError):
 
 
 class StoreUnavailableError(ConflictError):
-    """The database does not answer; it may do so later."""
+    """The database does not answer, or not as it should; once it is mended it will."""
 
 
 class StaleTokenError(ConflictError):
