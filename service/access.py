@@ -119,8 +119,8 @@ _SESSION = APIKeyCookie(
 def _requiring(scope: Scope):  # type: ignore[no-untyped-def]  # a dependency, typed by its use
     def known(
         request: Request,
-        _bearer: Annotated[object, Security(_BEARER)],
-        _session: Annotated[object, Security(_SESSION)],
+        _bearer: object = Security(_BEARER, scopes=[scope.word]),
+        _session: object = Security(_SESSION, scopes=[scope.word]),
     ) -> Caller:
         caller = authenticate(request)
         if caller is None:

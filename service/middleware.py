@@ -12,12 +12,14 @@ from anyio import to_thread
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from autokd.store import Store
 from service import logs
 from service.access import SAFE_METHODS
 from service.problems import MEDIA_TYPE, Problem
+from service.redaction import redact
 from service.settings import Settings
 
 _LOG = logging.getLogger("service.requests")
@@ -109,6 +111,8 @@ class Envelope:
             else:
                 limit = math.inf if _is_upload(scope) else self.settings.body_bytes
                 await self.app(scope, _limited(receive, limit), answer)
+        except ClientDisconnect:
+            _LOG.info("the sender hung up")
         except Exception:  # the last place where a request can be answered
             _LOG.exception("%s %s", scope["method"], scope["path"])
             if status:
@@ -168,7 +172,7 @@ class Envelope:
                 token=caller.id if caller else None,
                 name=caller.name if caller else "unknown",
                 operation=_operation(scope),
-                target=scope["path"][:500],
+                target=redact(scope["path"])[:500],
                 status=status,
                 request_id=request_id,
             )
@@ -221,7 +225,7 @@ def _too_large(limit: int) -> Problem:
 async def _send(problem: Problem, scope: Scope, send: Send) -> None:
     """Answers without the app."""
     document = problem.model_copy(
-        update={"instance": scope["path"], "request_id": scope["state"]["request_id"]}
+        update={"instance": redact(scope["path"]), "request_id": scope["state"]["request_id"]}
     )
     body = json.dumps(document.model_dump(exclude_none=True)).encode()
     headers = [

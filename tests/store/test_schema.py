@@ -196,6 +196,19 @@ class TestUpgrade:
 
 
 class TestUpgradeFromTheFirstVersion:
+    def test_a_sqlite_file_is_copied_before_it_is_changed(
+        self, first: Engine, url: str, tmp_path: Path
+    ) -> None:
+        before = _rows(first)
+        Store.upgrade(url)
+        copy = tmp_path / "autokd.db.0001"
+        if not url.startswith("sqlite"):
+            assert not copy.exists()
+            return
+        engine = create_engine(f"sqlite:///{copy}")
+        assert _rows(engine) == before
+        engine.dispose()
+
     def test_every_row_is_kept_and_the_new_tables_are_empty(self, first: Engine, url: str) -> None:
         before = _rows(first)
         assert all(before.values())
