@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from autokd.inspector import Inspector
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 import autokd
+from autokd.inspector import Inspector
 from autokd.store import Store
 from service import problems
 from service.events import EventFeed

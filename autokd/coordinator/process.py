@@ -13,9 +13,10 @@ import shutil
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from autokd.errors import AutokdError, ConflictError, StoreUnavailableError
+from autokd.errors import AutokdError, ConflictError, NotFoundError, StoreUnavailableError
 from autokd.files import bytes_in
 from autokd.store import OperationRecord, Store
 from autokd.trial import StudyState
@@ -59,7 +60,7 @@ def _run_study(store: Store, study_id: int, commands: Iterator[str]) -> None:
     with study.store:
         _listen(commands, lambda line: _steer(study, line), study.cancel)
         try:
-            study.run()
+            study.run(recorded_limits=True)
         except AutokdError:
             raise
         except Exception as error:  # the boundary of the process: people must learn of our bugs
@@ -72,8 +73,6 @@ def _fail(store: Store, study_id: int, error: str) -> None:
 
 
 def _steer(study: Study, line: str) -> None:
-    from autokd.spec import read_study
-
     word, _, rest = line.partition(" ")
     match word:
         case "slots":
@@ -85,16 +84,18 @@ def _steer(study: Study, line: str) -> None:
         case "cancel":
             study.cancel()
         case "reload":
-            spec = read_study(study.store.study(study.record.id).spec)
-            study.change_limits(spec.limits, spec.final)
+            study.follow_record()
 
 
 def _listen(commands: Iterator[str], steer: Callable[[str], None], end: Callable[[], None]) -> None:
     """Follows the coordinator's lines in a thread, and ends the process with their end."""
 
     def follow() -> None:
-        for line in commands:
-            steer(line)
+        try:
+            for line in commands:
+                steer(line)
+        except AutokdError as error:  # it is started again, and then knows what was asked
+            _LOG.warning("%s", error)
         end()
         threading.Timer(_LAST_SECONDS, os._exit, [1]).start()
 
@@ -106,6 +107,8 @@ def _run_operation(store: Store, operation_id: int, commands: Iterator[str]) -> 
     _listen(commands, lambda line: os._exit(1), lambda: os._exit(1))
     try:
         response = _OPERATIONS[operation.kind](store, operation)
+    except StoreUnavailableError:
+        raise  # it is tried again
     except AutokdError as error:
         store.end_operation(operation_id, error=error.as_data())
     except Exception as error:  # the boundary of the process: people must learn of our bugs
@@ -134,6 +137,9 @@ def _export(store: Store, operation: OperationRecord) -> dict[str, Any]:
         formats=request["formats"],
         recorded=False,
     )
+    shutil.rmtree(
+        folder, ignore_errors=True
+    )  # of one that died before it could say that it was done
     os.replace(partial, folder)
     return {"export": operation.id, "student": written}
 
@@ -141,11 +147,13 @@ def _export(store: Store, operation: OperationRecord) -> dict[str, Any]:
 def _purge(store: Store, operation: OperationRecord) -> dict[str, Any]:
     """Deletes a study with its files; says how many bytes that freed."""
     assert operation.study_id is not None
-    study = store.study(operation.study_id)
-    if study.deleted is None:
-        raise ConflictError(f"study {study.name!r} is not deleted", hint="delete it first")
-    freed = bytes_in(study.folder)
-    folder = store.delete_study(study.id)
+    folder = store.study_folder(operation.study_id)
+    freed = bytes_in(folder)
+    with suppress(NotFoundError):  # one that died has deleted it, and left the files
+        study = store.study(operation.study_id)
+        if study.deleted is None:
+            raise ConflictError(f"study {study.name!r} is not deleted", hint="delete it first")
+        store.delete_study(study.id)
     shutil.rmtree(folder, ignore_errors=True)
     return {"bytes": freed - bytes_in(folder)}
 

@@ -6,6 +6,7 @@ import errno
 import json
 import math
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,21 +47,42 @@ class Database:
         self.files = files
         self._engine = connect(url, exists=True)
         self._writes = self._engine.execution_options(**{_WRITES: True})
+        self._joint = threading.local()
 
     def close(self) -> None:
         """Close all connections. The store can not be used afterwards."""
         self._engine.dispose()
 
     @contextmanager
+    def together(self) -> Iterator[None]:
+        """One transaction of all that this thread reads and writes in the block."""
+        with self._write() as session:
+            self._joint.session = session
+            try:
+                yield
+            finally:
+                self._joint.session = None
+
+    @contextmanager
     def _read(self) -> Iterator[Session]:
         """One consistent view of the record."""
-        with translated(self._engine.url), Session(self._engine) as session, session.begin():
+        with self._transaction(self._engine) as session:
             yield session
 
     @contextmanager
     def _write(self) -> Iterator[Session]:
         """One transaction: all of it is committed when the block ends, or nothing at all."""
-        with translated(self._engine.url), Session(self._writes) as session, session.begin():
+        with self._transaction(self._writes) as session:
+            yield session
+
+    @contextmanager
+    def _transaction(self, engine: Engine) -> Iterator[Session]:
+        joint: Session | None = getattr(self._joint, "session", None)
+        if joint is not None:
+            yield joint
+            joint.flush()
+            return
+        with translated(engine.url), Session(engine) as session, session.begin():
             yield session
 
 

@@ -6,13 +6,16 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from autokd.errors import ConflictError, NotFoundError
 from autokd.store.database import Database
 from autokd.store.service_records import CoordinatorRecord, OperationRecord
 from autokd.store.service_rows import CoordinatorRow, OperationRow
+
+TRIAL_REQUESTS = ("cancel_trial", "enqueue", "retry")
+"""Kinds of operations that the process that runs a study does, since it alone writes its trials."""
 
 
 class Operations(Database):
@@ -122,13 +125,14 @@ class Operations(Database):
     def beat(self, coordinator_id: int, shares: Mapping[str, int]) -> None:
         """Record that a coordinator lives, and how many slots it gives to which study."""
         with self._write() as session:
-            row = session.get_one(CoordinatorRow, coordinator_id)
-            row.heartbeat, row.shares = datetime.now(UTC), dict(shares)
+            row = session.get(CoordinatorRow, coordinator_id)
+            if row is not None:  # else another one has taken it for dead
+                row.heartbeat, row.shares = datetime.now(UTC), dict(shares)
 
     def remove_coordinator(self, coordinator_id: int) -> None:
         """Record that a coordinator has ended."""
         with self._write() as session:
-            session.delete(session.get_one(CoordinatorRow, coordinator_id))
+            session.execute(delete(CoordinatorRow).where(CoordinatorRow.id == coordinator_id))
 
     def coordinators(self) -> list[CoordinatorRecord]:
         """Those that said that they started and not that they ended, oldest first."""

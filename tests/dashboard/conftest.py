@@ -1,4 +1,4 @@
-"""The fixture service on a free port, one Chromium for all tests, and a page that notices what is wrong."""
+"""The fixture service on a free port, one Chromium for all tests, a page that notices mistakes."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ import pytest
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 NOW = "2026-11-20T12:00:00Z"
-SETTLED = """() => document.querySelector('main h1') && !document.querySelector('.loading')
-    && [...document.querySelectorAll('figure.chart')].every((one) => one.dataset.ready === 'true')"""
+SETTLED = """() => document.querySelector('main h1')
+    && !document.querySelector('.loading, [aria-busy=true]')
+    && !document.querySelector('figure.chart:not([data-ready=true])')"""
 VIOLATIONS = """addEventListener('securitypolicyviolation', (event) =>
     console.error(`CSP: ${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}`))"""
 
@@ -53,7 +54,9 @@ class Visit:
 
     def __init__(self, browser: Any, service: str, **options: Any) -> None:
         self.service = service
-        self.context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
+        self.context = browser.new_context(
+            **{"viewport": {"width": 1280, "height": 900}, **options}
+        )
         self.context.add_init_script(VIOLATIONS)
         self.context.route("**/*", self._keep_home)
         self.wrong: list[str] = []

@@ -196,6 +196,7 @@ async def study_verb(service: Service, request: Request) -> Response:
         study.deleted = None
     elif verb in VERBS:
         study.state = VERBS[verb]
+        study.stop_reason = "user" if verb == "cancel" else None
     service.emit("study", study.id, {"state": study.state})
     return JSONResponse(study.summary())
 
@@ -261,7 +262,9 @@ def _ordered(study: data.FixtureStudy, chosen: list[int], order: str) -> list[in
 
 async def candidates(service: Service, request: Request) -> Response:
     study, query = service.study(request), request.query_params
-    chosen = _ordered(study, _chosen(study, query.get("filter", "")), query.get("order_by", "number"))
+    chosen = _ordered(
+        study, _chosen(study, query.get("filter", "")), query.get("order_by", "number")
+    )
     size, start = int(query.get("page_size", 50)), int(query.get("page_token", 0))
     more = str(start + size) if start + size < len(chosen) else None
     items = [study.candidate(i) for i in chosen[start : start + size]]
@@ -326,7 +329,9 @@ async def importances(service: Service, request: Request) -> Response:
     study = service.study(request)
     if not study.front:
         raise Answer(409, "too_few_trials", "expected at least 10 finished trials, got 0")
-    shares = dict(zip([*study.choices, *study.distillation], [9, 3, 6, 1, 4, 14, 8, 2]))
+    shares = dict(
+        zip([*study.choices, *study.distillation], [9, 3, 6, 1, 4, 14, 8, 2], strict=True)
+    )
     return JSONResponse(
         {
             "metric": request.query_params.get("metric", "accuracy"),
@@ -585,15 +590,13 @@ WORKERS = [
         "host": f"node-{n}",
         "pid": 4000 + n,
         "started": "2026-11-20T07:00:00Z",
-        "heartbeat": "2026-11-20T11:59:5%d" % n if n < 3 else "2026-11-20T10:31:00Z",
+        "heartbeat": f"2026-11-20T11:59:5{n}Z" if n < 3 else "2026-11-20T10:31:00Z",
         "alive": n < 3,
         "slots": 2,
         "running": [{"study": "std_2", "slots": 2, "trials": [178, 179]}] if n == 1 else [],
     }
     for n in (1, 2, 3)
 ]
-for _worker in WORKERS[:2]:
-    _worker["heartbeat"] = f"{str(_worker['heartbeat']).rstrip('Z')}Z"
 AUDIT = [
     {
         "number": n,

@@ -1,44 +1,33 @@
-"""Nobody is kept out: axe finds nothing, the keyboard reaches everything."""
+"""The keyboard reaches everything; focus, theme and motion behave."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.dashboard.pages import PAGES
 
-AXE = Path(__file__).parent / "vendor" / "axe.min.js"
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-REACHABLE = """() => [...document.querySelectorAll(
-    'a[href], button:not([disabled]), input:not([disabled]), select, textarea, summary, [tabindex="0"]')]
-    .filter((one) => one.tabIndex >= 0 && one.checkVisibility({ visibilityProperty: true }))"""
+CONTROLS = "a[href], button:enabled, input:enabled, select, textarea, summary, [tabindex='0']"
+REACHABLE = """(controls) => {
+    window.wanted = new Set([...document.querySelectorAll(controls)]
+        .filter((one) => one.tabIndex >= 0 && one.checkVisibility({ visibilityProperty: true })));
+    return wanted.size;
+}"""
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("path", PAGES.values(), ids=PAGES)
-def test_axe_finds_nothing(path: str, theme: str, visit: Callable[..., Any]) -> None:
-    # The policy stands in the way of putting a script on the page, so only here it is set aside.
-    page = visit(color_scheme=theme, bypass_csp=True).open(path)
-    page.add_script_tag(path=AXE)
-    found = page.evaluate("(tags) => axe.run(document, { runOnly: tags })", RULES)
-    assert [
-        f"{one['id']}: {node['target']} {node['failureSummary']}"
-        for one in found["violations"]
-        for node in one["nodes"]
-    ] == []
-
-
-@pytest.mark.parametrize("name", ["studies", "study", "analyse", "candidates", "candidate", "tokens"])
+@pytest.mark.parametrize(
+    "name", ["studies", "study", "analyse", "candidates", "candidate", "tokens"]
+)
 def test_the_keyboard_reaches_everything(name: str, visit: Callable[..., Any]) -> None:
     page = visit().open(PAGES[name])
-    wanted = page.evaluate(f"() => {{ window.wanted = new Set(({REACHABLE})()); return wanted.size; }}")
+    wanted = page.evaluate(REACHABLE, CONTROLS)
     page.evaluate("document.body.focus()")
-    for _ in range(wanted + 5):
+    for _ in range(2 * wanted):
         page.keyboard.press("Tab")
-        page.evaluate("wanted.delete(document.activeElement)")
+        if page.evaluate("wanted.delete(document.activeElement) && wanted.size === 0"):
+            break
     assert page.evaluate("[...wanted].map((one) => one.outerHTML.slice(0, 120))") == []
 
 
@@ -61,6 +50,16 @@ def test_the_arrow_keys_walk_through_the_network(visit: Callable[..., Any]) -> N
     assert network.get_by_role("option", selected=True).get_attribute("data-node") == "n1"
 
 
+def test_the_arrow_keys_go_through_a_table_of_any_length(visit: Callable[..., Any]) -> None:
+    page = visit().open("/studies/cifar10-sweep/candidates?order=number")
+    page.get_by_role("link", name="0", exact=True).focus()
+    for _ in range(40):
+        page.keyboard.press("ArrowDown")
+    page.wait_for_function("() => document.activeElement.textContent === '40'")
+    page.keyboard.press("End")
+    page.wait_for_function("() => document.activeElement.textContent === '9999'")
+
+
 def test_a_dialog_gives_the_focus_back(visit: Callable[..., Any]) -> None:
     page = visit().open("/studies/fashion-mnist-edge")
     pause = page.get_by_role("button", name="Pause", exact=True)
@@ -75,7 +74,7 @@ def test_a_dialog_gives_the_focus_back(visit: Callable[..., Any]) -> None:
 def test_a_new_page_takes_the_focus_and_the_title(visit: Callable[..., Any]) -> None:
     page = visit().open("/studies")
     page.get_by_role("link", name="digits", exact=True).click()
-    page.wait_for_function("document.title === 'digits · autokd'")
+    page.wait_for_function("() => document.title === 'digits · autokd'")
     assert page.evaluate("document.activeElement.id") == "main"
 
 
@@ -90,5 +89,6 @@ def test_the_theme_that_was_chosen_stays(visit: Callable[..., Any]) -> None:
 
 def test_less_motion_is_no_motion(visit: Callable[..., Any]) -> None:
     page = visit(reduced_motion="reduce").open("/studies")
-    moving = "[...document.querySelectorAll('*')].filter((one) => getComputedStyle(one).transitionDuration !== '0s').length"
-    assert page.evaluate(moving) == 0
+    durations = """[...document.querySelectorAll('*')]
+        .map((one) => getComputedStyle(one).transitionDuration)"""
+    assert set(page.evaluate(durations)) == {"0s"}

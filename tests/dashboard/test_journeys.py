@@ -57,7 +57,7 @@ def test_a_searched_parameter_is_a_range(fresh: None, visit: Callable[..., Any])
     page.get_by_label("Temperature", exact=True).fill("6")
     page.get_by_text("temperature: 6").wait_for()
     page.get_by_label("Search for Temperature").check()
-    page.get_by_text("temperature: {low: 1, high: 16, log: true}").wait_for()
+    page.get_by_text("temperature: {low: 1.5, high: 24, log: true}").wait_for()
 
 
 def test_a_study_is_paused_and_resumed(fresh: None, visit: Callable[..., Any]) -> None:

@@ -63,7 +63,9 @@ def test_a_wrong_token_is_said_and_not_kept(fresh: None, visit: Callable[..., An
     one.page.get_by_label("Token").fill("akd_wrong")
     one.page.get_by_role("button", name="Sign in").click()
     one.page.get_by_text("this token is not known").wait_for()
-    assert "akd_wrong" not in one.page.evaluate("JSON.stringify({ ...localStorage, ...sessionStorage })")
+    assert "akd_wrong" not in one.page.evaluate(
+        "JSON.stringify({ ...localStorage, ...sessionStorage })"
+    )
     one.wrong.clear()  # the browser reports the 401
 
 
@@ -92,6 +94,7 @@ def test_after_signing_in_nobody_is_sent_elsewhere(fresh: None, visit: Callable[
 def test_a_cell_that_a_spreadsheet_would_compute_is_text(visit: Callable[..., Any]) -> None:
     page = visit().open("/studies")
     text = page.evaluate(
-        "async () => (await import('/static/components/save.js')).csvOf(['a'], [['=1+1'], ['-2'], [-2], ['x,y']])"
+        """async () => (await import('/static/components/save.js'))
+            .csvOf(['a'], [['=1+1'], ['-2'], [-2], ['x,y']])"""
     )
     assert text.split("\r\n")[1:5] == ["'=1+1", "'-2", "-2", '"x,y"']

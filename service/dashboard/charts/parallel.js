@@ -28,10 +28,9 @@ function ends(axis, palette, room) {
 /**
  * @param {Axis[]} axes
  * @param {number[]} rows drawn, best last
- * @param {import('../core/brush.js').Brush} brush
  * @param {{values: any[], range: [number, number]}} color what the lines are coloured by
  */
-export const parallelOption = (axes, rows, brush, color) => (/** @type {any} */ palette) => ({
+export const parallelOption = (axes, rows, color) => (palette) => ({
   parallel: { left: 46, right: 56, top: 34, bottom: 18, axisExpandable: false },
   tooltip: tooltip(palette, { show: false }),
   visualMap: { type: 'continuous', show: false, dimension: axes.length, min: color.range[0], max: color.range[1], inRange: { color: palette.scale } },
@@ -68,7 +67,7 @@ export function tintBrush(chart, palette) {
 }
 
 /** Small scatters of each choice against a metric. @param {Axis[]} axes @param {{name: string, values: any[]}} metric @param {number[]} chosen @param {number[]} others @param {number} across @param {boolean} brushing @param {number[]} numbers candidates */
-export const slicesOption = (axes, metric, chosen, others, across, brushing, numbers) => (/** @type {any} */ palette) => {
+export const slicesOption = (axes, metric, chosen, others, across, brushing, numbers) => (palette) => {
   const down = Math.ceil(axes.length / across);
   const [width, height] = [100 / across, 100 / down];
   const spot = (/** @type {Axis} */ axis, /** @type {number} */ i) => [placed(axis, i), metric.values[i], i];
@@ -90,7 +89,7 @@ export const slicesOption = (axes, metric, chosen, others, across, brushing, num
 };
 
 /** Bars with a name and a share each. @param {{name: string, value: number, text: string}[]} bars @param {number} [most] */
-export const barsOption = (bars, most) => (/** @type {any} */ palette) => ({
+export const barsOption = (bars, most) => (palette) => ({
   grid: { left: 12 + 7 * Math.max(...bars.map((bar) => bar.name.length)), right: 44, top: 4, bottom: 4 },
   tooltip: tooltip(palette, { show: false }),
   xAxis: { type: 'value', show: false, min: 0, max: most ?? 'dataMax' },
