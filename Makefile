@@ -6,7 +6,7 @@
 # PYTHON names the interpreter to make .venv with: 3.11, 3.12 or 3.13.
 
 .DELETE_ON_ERROR:
-.PHONY: search test slow lint coverage lock clean
+.PHONY: search test slow chromium lint coverage lock clean
 
 SUPPORTED = import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,$(shell $(name) -c \
@@ -17,11 +17,18 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constr
 search: .venv/run.stamp
 	$(BIN)/autokd search studies/digits.yaml
 
-test: .venv/dev.stamp
+test: .venv/dev.stamp chromium
 	$(BIN)/python -m pytest
 
 slow: .venv/dev.stamp
 	$(BIN)/python -m pytest -m slow
+
+# The dashboard is tested in Debian's Chromium. Where it is not and cannot be installed, these tests
+# are skipped, and say so.
+chromium:
+	@test -x /usr/bin/chromium || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
+	  && apt-get install --quiet --quiet --yes chromium >/dev/null 2>&1; } \
+	  || echo "no Chromium: the dashboard's tests are skipped; install Debian's package chromium to run them" >&2
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check .

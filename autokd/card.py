@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
+from autokd.readable import plural
+
 
 def model_card(description: Mapping[str, Any]) -> str:
     """What the student is, how good, how small, how it was made, and how to use it.
@@ -58,7 +60,7 @@ def _how_far(description: Mapping[str, Any]) -> list[str]:
     state = description["state"]
     if not description["epochs"]:
         return [f"It has not been trained: its trial is {state}."]
-    epochs = _plural(description["epochs"], "epoch")
+    epochs = plural(description["epochs"], "epoch")
     return [
         f"It was trained for {epochs} of the search (its trial is {state}) and not retrained in "
         "full."
@@ -95,7 +97,7 @@ def _comparison(final: Mapping[str, Any] | None) -> list[str]:
         for name in ("validation_accuracy", "test_accuracy", "ece")
         if name in final
     ]
-    epochs, seeds = _plural(final["epochs"], "epoch"), _plural(final["seeds"], "seed")
+    epochs, seeds = plural(final["epochs"], "epoch"), plural(final["seeds"], "seed")
     spread = " (mean ± standard deviation)" if final["seeds"] > 1 else ""
     return [
         *_table(("figure", "with", "without (baseline)"), rows),
@@ -123,8 +125,8 @@ def _data(data: Mapping[str, Any]) -> list[str]:
 def _training(description: Mapping[str, Any]) -> list[str]:
     spec = description["spec"]
     teacher, distillation = spec["teacher"], spec["distillation"]
-    taught = f"trained for {_plural(teacher['epochs'], 'epoch')}"
-    epochs = f", {_plural(description['epochs'], 'epoch')}" if description.get("epochs") else ""
+    taught = f"trained for {plural(teacher['epochs'], 'epoch')}"
+    epochs = f", {plural(description['epochs'], 'epoch')}" if description.get("epochs") else ""
     task_weight = distillation["task_weight"]
     rest = "what the others leave of 1" if task_weight is None else f"{task_weight:g}"
     return [
@@ -286,10 +288,6 @@ def _code(text: Any) -> str:
 
 def _words(name: str) -> str:
     return {"ece": "expected calibration error"}.get(name, name.replace("_", " "))
-
-
-def _plural(number: int, word: str) -> str:
-    return f"{number} {word}" if number == 1 else f"{number} {word}s"
 
 
 def _with_sd(row: Mapping[str, Any], name: str) -> str:

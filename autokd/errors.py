@@ -10,9 +10,11 @@
     ├── ConflictError           exit 4   the record contradicts what was asked
     │   ├── StoreVersionError   exit 4   a database of another version
     │   └── StaleTokenError     exit 4   a write by an attempt that has lost its lease
+    ├── AccessError             exit 5   who asks is not known, or may not do this
     ├── NothingFeasibleError    exit 6   no architecture fits the budget; says by how much
     ├── VerificationError       exit 7   an exported file does not compute what the student computes
-    └── StorageFullError        exit 8   the disk cannot take what must be written
+    ├── StorageFullError        exit 8   the disk cannot take what must be written
+    └── ServerUnreachableError  exit 9   a server does not answer, or not in time
 
 Each message says what was expected and what was got; `hint` says what to do about it.
 """
@@ -147,7 +149,7 @@ class StoreVersionError(ConflictError):
 
 
 class StoreUnavailableError(ConflictError):
-    """The database does not answer; it may do so later."""
+    """The database does not answer, or not as it should; once it is mended it will."""
 
 
 class StaleTokenError(ConflictError):
@@ -180,6 +182,12 @@ class StorageFullError(AutokdError, OSError):
     """The disk is full: a checkpoint, log or record could not be written."""
 
     exit_code = 8
+
+
+class ServerUnreachableError(AutokdError, ConnectionError):
+    """A server does not answer, not in time, or is no server of autokd."""
+
+    exit_code = 9
 
 
 class Mistakes:

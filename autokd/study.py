@@ -328,6 +328,8 @@ class Study:
             )
 
     def _teacher_epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        data = {"epoch": epoch, "metrics": dict(metrics)}
+        self.store.add_event(self.record.id, "teacher_epoch", data)
         self._tell("teacher_epoch", epoch=epoch, metrics=metrics)
         if self._stop_asked:
             raise _StopAskedError

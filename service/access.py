@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyCookie, HTTPBearer
@@ -106,7 +105,8 @@ def refuse_foreign_origin(request: Request) -> None:
     origin = request.headers.get("origin")
     if request.method in SAFE_METHODS or origin is None:
         return
-    if urlsplit(origin).netloc.lower() != request.headers.get("host", "").lower():
+    host = request.headers.get("host", "").lower()
+    if origin.lower() not in (f"http://{host}", f"https://{host}"):
         raise Refusal(403, "foreign_origin", f"a page of {origin[:100]!r} may not ask for this")
 
 
@@ -119,8 +119,8 @@ _SESSION = APIKeyCookie(
 def _requiring(scope: Scope):  # type: ignore[no-untyped-def]  # a dependency, typed by its use
     def known(
         request: Request,
-        _bearer: Annotated[object, Security(_BEARER)],
-        _session: Annotated[object, Security(_SESSION)],
+        _bearer: object = Security(_BEARER, scopes=[scope.word]),
+        _session: object = Security(_SESSION, scopes=[scope.word]),
     ) -> Caller:
         caller = authenticate(request)
         if caller is None:
@@ -160,7 +160,7 @@ def make_token(
 ) -> tuple[TokenRecord, str]:
     """A new token in the record, and its secret, which is not kept."""
     secret = new_token()
-    expires = datetime.now(UTC) + lives if lives else None
+    expires = None if lives is None else datetime.now(UTC) + lives
     record = store.add_token(name, token_hash(secret), scope.word, expires=expires, limits=limits)
     return record, secret
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from autokd.inspector import Inspector
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 import autokd
+from autokd.inspector import Inspector
 from autokd.store import Store
 from service import problems
 from service.events import EventFeed
@@ -74,6 +74,7 @@ def create_app(settings: Settings) -> FastAPI:
         openapi_url="/api/v1/openapi.json",
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
         lifespan=lifespan,
         generate_unique_id_function=_operation_id,
         separate_input_output_schemas=False,

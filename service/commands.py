@@ -90,7 +90,7 @@ def create_token(
     if scope.upper() not in Scope.__members__:
         raise typer.BadParameter(f"expected read, launch or admin, got {scope!r}")
     with _store(storage, files, create=True) as store:
-        lives = timedelta(days=days) if days else None
+        lives = None if days is None else timedelta(days=days)
         record, secret = make_token(store, name, Scope[scope.upper()], lives=lives)
     if as_json:
         typer.echo(json.dumps({**token_json(record), "token": secret}, default=moment_text))

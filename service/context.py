@@ -8,9 +8,11 @@ from fastapi import Depends, Path, Request
 
 from autokd.errors import NotFoundError
 from autokd.store import Store, StudyRecord
-from service.names import Kind, is_id, number_of
+from service.names import Kind, is_id, is_name, number_of
 from service.record import Studies
 from service.settings import Settings
+
+_SHOWN = 40
 
 
 def _settings(request: Request) -> Settings:
@@ -44,6 +46,8 @@ def study_named(store: Store, text: str, *, deleted: bool = False) -> StudyRecor
     Raises:
         NotFoundError: there is none.
     """
+    if not is_id(text) and not is_name(text):
+        raise NotFoundError(f"expected the name or id of a study, got {text[:_SHOWN]!a}")
     study = store.study(number_of(Kind.STUDY, text) if is_id(text) else text)
     if study.deleted is not None and not deleted:
         raise NotFoundError(

@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 import logging
 import math
+import re
 import time
 
 from anyio import to_thread
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from autokd.store import Store
 from service import logs
 from service.access import SAFE_METHODS
 from service.problems import MEDIA_TYPE, Problem
+from service.redaction import redact
 from service.settings import Settings
 
 _LOG = logging.getLogger("service.requests")
@@ -35,6 +38,9 @@ _HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), microphone=(), geolocation=()",
 }
+
+_PORT = re.compile(r":[0-9]*$")
+_LENGTH = re.compile(r"[0-9]{1,18}")
 
 
 class Figures:
@@ -105,6 +111,8 @@ class Envelope:
             else:
                 limit = math.inf if _is_upload(scope) else self.settings.body_bytes
                 await self.app(scope, _limited(receive, limit), answer)
+        except ClientDisconnect:
+            _LOG.info("the sender hung up")
         except Exception:  # the last place where a request can be answered
             _LOG.exception("%s %s", scope["method"], scope["path"])
             if status:
@@ -116,9 +124,7 @@ class Envelope:
             logs.request_id.reset(token)
 
     def _refusal(self, scope: Scope, headers: Headers) -> Problem | None:
-        host = headers.get("host", "").rsplit(":", 1)[0] if "host" in headers else ""
-        if headers.get("host", "").endswith("]"):
-            host = headers["host"]
+        host = _PORT.sub("", headers.get("host", ""))
         if host.lower() not in self.settings.hosts:
             return Problem(
                 title="Misdirected Request",
@@ -128,12 +134,12 @@ class Envelope:
                 hint="name it in AUTOKD_ALLOWED_HOSTS",
             )
         length = headers.get("content-length", "0")
-        if not length.isdecimal():
+        if not _LENGTH.fullmatch(length):
             return Problem(
                 title="Bad Request",
                 status=400,
                 code="invalid_request",
-                detail="expected a content-length of digits",
+                detail="expected a content-length of at most 18 digits",
             )
         if not _is_upload(scope) and int(length) > self.settings.body_bytes:
             return _too_large(self.settings.body_bytes)
@@ -166,7 +172,7 @@ class Envelope:
                 token=caller.id if caller else None,
                 name=caller.name if caller else "unknown",
                 operation=_operation(scope),
-                target=scope["path"][:500],
+                target=redact(scope["path"])[:500],
                 status=status,
                 request_id=request_id,
             )
@@ -219,7 +225,7 @@ def _too_large(limit: int) -> Problem:
 async def _send(problem: Problem, scope: Scope, send: Send) -> None:
     """Answers without the app."""
     document = problem.model_copy(
-        update={"instance": scope["path"], "request_id": scope["state"]["request_id"]}
+        update={"instance": redact(scope["path"]), "request_id": scope["state"]["request_id"]}
     )
     body = json.dumps(document.model_dump(exclude_none=True)).encode()
     headers = [

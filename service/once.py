@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -14,6 +13,7 @@ from fastapi.routing import APIRoute
 from autokd.store import Store
 from service.access import authenticate
 from service.problems import Refusal
+from service.redaction import without_own_secrets
 
 HEADER = "Idempotency-Key"
 _KEPT_HEADERS = ("location", "etag", "content-type")
@@ -58,15 +58,16 @@ class OnceRoute(APIRoute):
 
 
 def _kept(response: Response) -> dict[str, Any]:
+    """A response as it is kept: text, in which a new token is spelled out once and never again."""
     return {
         "status": response.status_code,
         "headers": {
             name: value for name, value in response.headers.items() if name in _KEPT_HEADERS
         },
-        "body": base64.b64encode(bytes(response.body)).decode(),
+        "body": without_own_secrets(bytes(response.body).decode()),
     }
 
 
 def _replayed(kept: dict[str, Any]) -> Response:
     headers = {**kept["headers"], "Idempotency-Replayed": "true"}
-    return Response(base64.b64decode(kept["body"]), kept["status"], headers)
+    return Response(kept["body"], kept["status"], headers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -13,12 +14,26 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from autokd import errors
+from autokd.inspector import InspectorError, InspectorTimeoutError
 from autokd.store import ReusedKeyError
 from service.outbound import UrlRefusedError
+from service.redaction import redact
 from service.tokens import TokenError
 from service.uploads import TooLargeError, UploadError
 
+_LOG = logging.getLogger(__name__)
+
 MEDIA_TYPE = "application/problem+json"
+
+_MOST_FIELDS = 100
+_SHOWN = 100
+
+_UNTOLD = {
+    500: "something went wrong that should not have",
+    503: "the database does not answer in time; it may do so later",
+    507: "the server's disk is full; nothing was changed",
+}
+"""What is said when the server is at fault: the error itself may name its files and hosts."""
 
 
 class FieldProblem(BaseModel):
@@ -86,6 +101,8 @@ class Refusal(Exception):
 
 
 _OF_ERRORS: Sequence[tuple[type[errors.AutokdError], int, str]] = (
+    (InspectorTimeoutError, 503, "check_timeout"),
+    (InspectorError, 503, "check_failed"),
     (TooLargeError, 413, "too_large"),
     (UploadError, 422, "invalid_upload"),
     (UrlRefusedError, 422, "refused_url"),
@@ -131,15 +148,15 @@ def problem(
     fields: Sequence[FieldProblem] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
-    """The response that says what is wrong."""
+    """The response that says what is wrong, without the secrets that were sent."""
     document = Problem(
         title=HTTPStatus(status).phrase,
         status=status,
-        detail=detail,
-        instance=request.url.path,
+        detail=redact(detail),
+        instance=redact(request.url.path),
         code=code,
         hint=hint,
-        errors=list(fields) if fields else None,
+        errors=list(fields)[:_MOST_FIELDS] if fields else None,
         request_id=getattr(request.state, "request_id", None),
     )
     return JSONResponse(
@@ -161,13 +178,16 @@ def add_handlers(app: FastAPI) -> None:
         headers = {"Retry-After": "5"} if status == 503 else None
         fields = None
         detail = error.message
+        if status in _UNTOLD:
+            _LOG.error("%s", error)
+            hint = "the server's log says more, under this request id"
+            return problem(request, status, code, _UNTOLD[status], hint=hint, headers=headers)
         if isinstance(error, errors.SpecError):
             detail = detail.partition("\n")[0].rstrip(":")
             fields = [
                 FieldProblem(
-                    pointer="/spec"
-                    + "".join(f"/{part}" for part in mistake.path.split(".") if part),
-                    message=mistake.message,
+                    pointer=_pointer("spec", *filter(None, mistake.path.split("."))),
+                    message=redact(mistake.message),
                     hint=mistake.hint,
                 )
                 for mistake in error.mistakes
@@ -194,20 +214,37 @@ def add_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind != "application/json" and any(map(_is_unread, error.errors())):
+            return problem(
+                request,
+                415,
+                "unsupported_media_type",
+                f"expected a body of application/json, got {kind[:_SHOWN] or 'none'}",
+            )
         fields = [_field(one) for one in error.errors()]
         count = len(fields)
         detail = f"the request has {count} mistake{'' if count == 1 else 's'}"
         return problem(request, 422, "invalid_request", detail, fields=fields)
 
 
+def _is_unread(error: Mapping[str, Any]) -> bool:
+    """Whether a body came, and was not read because it is not said to be JSON."""
+    return tuple(error["loc"]) == ("body",) and str(error["type"]) != "missing"
+
+
 def _field(error: Mapping[str, Any]) -> FieldProblem:
     place, *path = error["loc"]
-    pointer = "".join(f"/{part}" for part in path)
-    if place != "body":
-        pointer = f"{place}:{'.'.join(map(str, path))}"
+    pointer = _pointer(*path) if place == "body" else f"{place}:{'.'.join(map(str, path))}"
     given = error.get("input")
-    got = f"; got {str(given)[:100]!r}" if isinstance(given, str | int | float) else ""
-    return FieldProblem(pointer=pointer, message=f"{error['msg']}{got}")
+    got = f"; got {str(given)[:_SHOWN]!r}" if isinstance(given, str | int | float) else ""
+    message = error["msg"].removeprefix("Value error, ")
+    return FieldProblem(pointer=pointer, message=redact(f"{message}{got}"))
+
+
+def _pointer(*path: str | int) -> str:
+    """A JSON pointer (RFC 6901)."""
+    return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in path)
 
 
 RESPONSES: dict[int | str, dict[str, Any]] = {

@@ -18,6 +18,8 @@ Result = TypeVar("Result")
 
 _MOST_STUDIES = 200
 _MOST_TRIALS = 200_000
+_MOST_DERIVED = 100
+"""For each study."""
 
 
 class Studies:
@@ -53,6 +55,8 @@ class Studies:
             trials = view.read(self._store, study)
             if key not in view.derived:
                 view.derived[key] = derive(trials)
+                while len(view.derived) > _MOST_DERIVED:  # of a slider's every position, say
+                    del view.derived[next(iter(view.derived))]
             found: Result = view.derived[key]  # type: ignore[assignment]  # by its key
             return found
 

@@ -5,8 +5,17 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    PlainSerializer,
+    StringConstraints,
+)
 
+from service.names import NAME, is_id
 from service.problems import Problem
 
 Figures = dict[str, float | None]
@@ -22,10 +31,22 @@ def moment_text(moment: datetime) -> str:
 
 Moment = Annotated[datetime, PlainSerializer(moment_text, return_type=str, when_used="json")]
 
+
+def _no_id(name: str) -> str:
+    if is_id(name):
+        raise ValueError("expected a name that is no id")
+    return name
+
+
 Name = Annotated[
-    str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$", strip_whitespace=False)
+    str,
+    StringConstraints(pattern=f"^{NAME}$"),
+    AfterValidator(_no_id),
 ]
-Label = Annotated[str, StringConstraints(max_length=200)]
+Line = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
+"""Text without control characters: databases refuse some, and terminals obey others."""
+
+Label = Annotated[Line, StringConstraints(max_length=200)]
 Labels = Annotated[
     dict[Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$")], Label],
     Field(max_length=32),
@@ -106,6 +127,12 @@ class Limits(Told):
     converged: float | None
 
 
+def file_of(media_type: str) -> dict[int | str, dict[str, Any]]:
+    """An operation's `responses` where it answers with a file."""
+    content = {media_type: {"schema": {"type": "string"}}}
+    return {200: {"description": "The file.", "content": content}}
+
+
 StudyStatus = Literal[
     "created",
     "queued",
@@ -164,10 +191,24 @@ class StudyDetail(Study):
     health: list[HealthNote]
 
 
+EXAMPLE_SPEC: dict[str, JsonValue] = {
+    "name": "digits",
+    "data": {"name": "digits"},
+    "teacher": {"model": "resnet20"},
+    "space": {"name": "hierarchical_graph"},
+    "distillation": {"losses": [{"name": "kd"}]},
+    "budget": {"parameters": "0.1x"},
+    "fidelity": {"min_epochs": 2, "max_epochs": 18},
+    "limits": {"trials": 40},
+}
+
+
 class NewStudy(Given):
     """A study to be run."""
 
-    spec: dict[str, Any] = Field(description="A study file as JSON; see /api/v1/spec_schema.")
+    spec: dict[str, JsonValue] = Field(
+        description="A study file as JSON; see /api/v1/spec_schema.", examples=[EXAMPLE_SPEC]
+    )
     labels: Labels = Field({}, description="Words of yours, by name.")
     paused: bool = Field(False, description="Whether it waits until it is resumed.")
 
@@ -177,20 +218,20 @@ class StudyChanges(Given):
 
     name: Name | None = None
     labels: Labels | None = Field(None, description="All labels; those left out are removed.")
-    limits: dict[str, Any] | None = Field(None, description="Those of the spec that change.")
+    limits: dict[str, JsonValue] | None = Field(None, description="Those of the spec that change.")
 
 
 class Extension(Given):
     """Larger limits."""
 
-    limits: dict[str, Any] = Field(examples=[{"trials": 80}])
+    limits: dict[str, JsonValue] = Field(examples=[{"trials": 80}])
 
 
 class Cloning(Given):
     """A new study like another one."""
 
     name: Name
-    changes: dict[str, Any] = Field(
+    changes: dict[Annotated[str, StringConstraints(max_length=100)], JsonValue] = Field(
         {}, description="By dotted path.", examples=[{"limits.trials": 80}]
     )
     labels: Labels = {}
@@ -214,13 +255,16 @@ class CheckResult(Told):
     estimated_seconds: float
 
 
+OperationState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+
+
 class Operation(Told):
     """Work that takes longer than a request."""
 
     id: str = Field(examples=["op_5"])
     kind: Literal["export", "purge", "retry", "cancel_trial", "enqueue"]
     study: str | None
-    state: Literal["queued", "running", "succeeded", "failed", "cancelled"]
+    state: OperationState
     done: bool
     created: Moment
     started: Moment | None

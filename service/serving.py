@@ -40,7 +40,7 @@ def serve(settings: Settings, *, ready: str = "") -> None:
     app = create_app(settings)
     token = _first_token(app.state.store) if settings.authentication else None
     listening = _listen(settings)
-    address = f"http://{_shown_host(settings)}:{listening.getsockname()[1]}"
+    address = f"http://{settings.host_in_urls}:{listening.getsockname()[1]}"
     config = uvicorn.Config(
         app,
         log_config=logs.configuration(),
@@ -144,10 +144,6 @@ def _listen(settings: Settings) -> socket.socket:
             hint="name another: --port 0 takes any that is free",
         ) from error
     return listening
-
-
-def _shown_host(settings: Settings) -> str:
-    return f"[{settings.host}]" if ":" in settings.host else settings.host
 
 
 def _say(line: str) -> None:

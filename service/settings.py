@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from autokd.errors import Mistake, SpecError
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
+_LOOPBACK_FOR = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 class Settings(BaseSettings):
@@ -77,7 +78,18 @@ class Settings(BaseSettings):
     @property
     def hosts(self) -> frozenset[str]:
         """Host names, without ports, that it answers to: others may be rebound names."""
-        return frozenset(name.lower() for name in (*LOOPBACK_NAMES, self.host, *self.allowed_hosts))
+        names = (*LOOPBACK_NAMES, self.host_in_urls, *self.allowed_hosts)
+        return frozenset(name.lower() for name in names)
+
+    @property
+    def host_in_urls(self) -> str:
+        """The address as URLs and the `Host` header have it.
+
+        What means all addresses of a machine is none of them: browsers take it for loopback, so
+        that pages from elsewhere could reach the service by it.
+        """
+        host = _LOOPBACK_FOR.get(self.host, self.host)
+        return f"[{host}]" if ":" in host else host
 
 
 def settings_from(given: dict[str, Any]) -> Settings:

@@ -37,6 +37,14 @@ RECORD = StudyRecord(
     seconds=1.0,
     teacher={"parameters": 1000, "accuracy": 0.95},
     folder=Path("nowhere"),
+    wish=None,
+    error=None,
+    labels={},
+    owner=None,
+    updated=datetime(2026, 1, 1, tzinfo=UTC),
+    deleted=None,
+    version=1,
+    events=0,
 )
 
 

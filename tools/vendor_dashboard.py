@@ -1,12 +1,12 @@
 """Refreshes the JavaScript that the dashboard brings along, or checks that it is what was pinned.
 
 Usage:
-    python tools/vendor_dashboard.py            fetches the pinned packages with npm, writes the files
-    python tools/vendor_dashboard.py --check    compares the files with their hashes; needs no npm
+    python tools/vendor_dashboard.py            fetches the pinned packages with npm
+    python tools/vendor_dashboard.py --check    compares the files with their hashes, without npm
 
-A `vendor.json` names the packages: version, licence, which of their files are kept under which name,
-and their SHA-256. To move to another version, change it there and run this. Only this program needs
-npm; the dashboard and its tests need no Node at all.
+A `vendor.json` names the packages: version, licence, which of their files are kept under which
+name, and their SHA-256. To move to another version, change it there and run this. Only this
+program needs npm; the dashboard and its tests need no Node at all.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ _OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
-_CONDITION = re.compile(r"\s*([^=!<>]*?)\s*(!=|<=|>=|=|<|>)\s*(.*?)\s*")
+_CONDITION = re.compile(r"([^=!<>]*)(!=|<=|>=|=|<|>)(.*)", re.DOTALL)
 _TRUTH = {"true": True, "false": False}
 
 
@@ -126,12 +126,12 @@ def ordered(items: Iterable[Item], keys: Iterable[Key], field: Field[Item]) -> l
 
 def _condition(text: str, kinds: Mapping[str, Kind]) -> Condition:
     match = _CONDITION.fullmatch(text)
-    if match is None or not match[3]:
+    if match is None or not match[3].strip():
         raise FilterError(
             f"expected a name, one of {', '.join(_OPERATORS)} and a value; got {text.strip()!r}",
             hint="`parameters<=20k,state=complete|paused`: a comma means and",
         )
-    name, sign, values = match[1], match[2], match[3].split("|")
+    name, sign, values = match[1].strip(), match[2], match[3].split("|")
     _check_name(name, kinds)
     kind = kinds[name]
     if sign not in ("=", "!=") and (kind != "number" or len(values) > 1):

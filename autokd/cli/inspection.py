@@ -297,7 +297,7 @@ def show_schema(as_json: Json = False) -> None:
 
 
 def upgrade_database(storage: Storage = DEFAULT_STORAGE, as_json: Json = False) -> None:
-    """Bring a database of an older autokd up to this version."""
+    """Bring a database of an older autokd up to this version; a SQLite file is copied first."""
     from autokd.store import Store
 
     Store.upgrade(storage)

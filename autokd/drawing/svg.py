@@ -14,6 +14,7 @@ from typing import Any
 import networkx as nx
 
 from autokd.drawing.layout import Layout, Measures, Point, lay_out
+from autokd.readable import figure, share_of
 
 _ROOMY = Measures(width=110, height=38, beside=16, below=24, between=26, joint=12)
 _COMPACT = Measures(width=80, height=18, beside=10, below=16, between=22, joint=7)
@@ -133,23 +134,24 @@ def _header(graph: Mapping[str, Any]) -> list[str]:
     """The totals of student and teacher, one below the other."""
     totals, teacher = graph["totals"], graph.get("teacher") or {}
     columns = (
-        ("parameters", "parameters", _count),
-        ("weights", "weight_bytes", _bytes),
-        ("peak memory", "peak_activation_bytes", _bytes),
-        ("multiply-accumulates", "macs", _count),
+        ("parameters", "parameters"),
+        ("weights", "weight_bytes"),
+        ("peak memory", "peak_activation_bytes"),
+        ("multiply-accumulates", "macs"),
     )
     rows: list[tuple[str, Mapping[str, float], bool]] = [("student", totals, True)]
     if teacher:
         rows.append(("teacher", teacher, False))
     lines = []
-    for column, (heading, name, say) in enumerate(columns):
+    for column, (heading, name) in enumerate(columns):
         x = _MARGIN + _LABELS + 125 * column
         lines.append(_words(x, 26, heading, "quiet"))
         for row, (_, figures, bold) in enumerate(rows):
             if name in figures:
-                lines.append(_words(x, 45 + 18 * row, say(figures[name]), "ink", bold=bold))
+                text = figure(name, figures[name])
+                lines.append(_words(x, 45 + 18 * row, text, "ink", bold=bold))
         if teacher.get(name):
-            lines.append(_words(x, 81, f"{totals[name] / teacher[name]:.1%}", "ink"))
+            lines.append(_words(x, 81, share_of(totals[name], teacher[name]), "ink"))
     names = [*(name for name, _, _ in rows), *["share"] * bool(teacher)]
     lines += [_words(_MARGIN + 12, 45 + 18 * row, name, "quiet") for row, name in enumerate(names)]
     return lines
@@ -255,7 +257,7 @@ def _figures(node: Mapping[str, Any]) -> str:
         [
             node["id"],
             node["label"],
-            f"result {' × '.join(map(str, node['shape']))}, {_bytes(node['bytes'])}",
+            f"result {' × '.join(map(str, node['shape']))}, {node['bytes']:,} bytes",
             f"{node['parameters']:,} parameters",
             f"{node['macs']:,} multiply-accumulates",
         ]
@@ -303,17 +305,3 @@ def _words(
 def _text(text: str) -> str:
     """Escaped, and without the control characters that XML cannot hold."""
     return html.escape(re.sub(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "", text))
-
-
-def _count(value: float) -> str:
-    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if value >= size:
-            return f"{value / size:.4g}{unit}"
-    return f"{value:.0f}"
-
-
-def _bytes(value: float) -> str:
-    for size, unit in ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")):
-        if value >= size:
-            return f"{value / size:.4g} {unit}"
-    return f"{value:.0f} B"

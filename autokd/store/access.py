@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.exc import IntegrityError
 
-from autokd.errors import ConflictError, NotFoundError
+from autokd.errors import ConflictError, NotFoundError, StoreUnavailableError
 from autokd.store.database import Database
 from autokd.store.service_records import AuditRecord, TokenRecord
 from autokd.store.service_rows import AuditRow, IdempotencyRow, TokenRow
 
 _IDEMPOTENT_FOR = timedelta(hours=24)
+_UNDER_WAY_FOR = timedelta(minutes=10)
+"""A request that is older and has no response was cut off with its process."""
+
 _USED_TO_THE = timedelta(minutes=1)
 _NOBODY = 0
 """Owner of the idempotency keys of requests that come without a token."""
@@ -58,7 +62,8 @@ class Access(Database):
                 return None
             found = TokenRecord.of(row)
         if found.last_used is None or now - found.last_used > _USED_TO_THE:
-            with self._write() as session:
+            # Who may not be noted down, because another process writes, may still read.
+            with suppress(StoreUnavailableError), self._write() as session:
                 used = session.get(TokenRow, found.id)
                 if used is not None:
                     used.last_used = now
@@ -108,7 +113,13 @@ class Access(Database):
         try:
             with self._write() as session:
                 session.execute(
-                    delete(IdempotencyRow).where(IdempotencyRow.created < now - _IDEMPOTENT_FOR)
+                    delete(IdempotencyRow).where(
+                        (IdempotencyRow.created < now - _IDEMPOTENT_FOR)
+                        | (
+                            IdempotencyRow.response.is_(None)
+                            & (IdempotencyRow.created < now - _UNDER_WAY_FOR)
+                        )
+                    )
                 )
                 row = session.get(IdempotencyRow, (owner or _NOBODY, key))
                 if row is None:

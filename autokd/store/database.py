@@ -45,7 +45,7 @@ class Database:
     def __init__(self, url: URL, files: Path) -> None:
         self.url = url.render_as_string(hide_password=False)
         self.files = files
-        self._engine = connect(url)
+        self._engine = connect(url, exists=True)
         self._writes = self._engine.execution_options(**{_WRITES: True})
         self._joint = threading.local()
 
@@ -117,11 +117,13 @@ def sqlite_path(url: URL) -> Path | None:
     return Path(url.database).absolute()
 
 
-def connect(url: URL, *, migrates: bool = False) -> Engine:
+def connect(url: URL, *, exists: bool = False, migrates: bool = False) -> Engine:
     """An engine; nothing is opened yet.
 
     Args:
         url: a parsed URL.
+        exists: whether there must be a database: in place of a file that was moved away since,
+            SQLite would make an empty one.
         migrates: whether it is to make or replace tables. SQLite then keeps its log in a second
             file (WAL, for good), and does not delete the rows that refer to a replaced table.
     """
@@ -140,6 +142,15 @@ def connect(url: URL, *, migrates: bool = False) -> Engine:
         json_deserializer=from_json,
         connect_args={} if "timeout" in url.query else {"timeout": _BUSY_SECONDS},
     )
+
+    path = sqlite_path(url)
+
+    @event.listens_for(engine, "do_connect")
+    def _require_file(*_arguments: object) -> None:
+        if exists and path is not None and not path.exists():
+            raise StoreUnavailableError(
+                f"the database {path} is gone", hint="bring the file back; nothing else was changed"
+            )
 
     @event.listens_for(engine, "connect")
     def _configure(connection: sqlite3.Connection, _record: object) -> None:
@@ -231,7 +242,7 @@ def _translation(error: BaseException, url: URL) -> AutokdError | None:
             hint="wait for the other process or end it, then do this again",
         )
     if code.startswith(("SQLITE_READONLY", "25006")):
-        return ConflictError(
+        return StoreUnavailableError(
             f"the database {place} can only be read ({error})",
             hint="make the file and its folder writable, or name another database",
         )
@@ -241,7 +252,7 @@ def _translation(error: BaseException, url: URL) -> AutokdError | None:
             hint="name another file, or move this one away",
         )
     if code.startswith("SQLITE_CORRUPT"):
-        return ConflictError(
+        return StoreUnavailableError(
             f"the database {place} is damaged ({error})",
             hint="restore it from a backup; `sqlite3 FILE .recover` saves what can be saved",
         )

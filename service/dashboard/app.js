@@ -106,7 +106,8 @@ function TopBar({ path }) {
 function LiveBadge() {
   const state = useLiveness();
   const text = { live: 'Live', connecting: 'Connecting', reconnecting: 'Reconnecting' }[state];
-  return html`<span class="live" data-state=${state} role="status" title=${state === 'live' ? 'This page follows the service' : 'What you see may be old'}><i aria-hidden="true"></i><span>${text}</span></span>`;
+  return html`<span class="live" data-state=${state} role="status" title=${state === 'live' ? 'This page follows the service' : 'What you see may be old'}>
+    <i aria-hidden="true"></i><span>${text}</span></span>`;
 }
 
 function ThemeSwitch() {
@@ -117,7 +118,8 @@ function ThemeSwitch() {
     chooseTheme(next);
     setTheme(next);
   };
-  return html`<button class="quiet icon" onClick=${turn} aria-label=${`Use ${next} colours`} title=${`Use ${next} colours`}><${Icon} name=${dark ? 'sun' : 'moon'} /></button>`;
+  return html`<button class="quiet icon" onClick=${turn} aria-label=${`Use ${next} colours`} title=${`Use ${next} colours`}>
+    <${Icon} name=${dark ? 'sun' : 'moon'} /></button>`;
 }
 
 applyTheme();

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
+from pydantic import AfterValidator
 from starlette.responses import HTMLResponse
 
 from autokd import analysis
@@ -15,12 +16,23 @@ from autokd.spec import Quantity
 from service.access import Reader
 from service.context import SettingsOf, StoreOf, StudiesOf, StudyOf
 from service.intake import shown_record
-from service.problems import RESPONSES, Refusal
-from service.schemas import Choice, Figures, Moment, Objective, Row, Told
+from service.problems import RESPONSES
+from service.schemas import Choice, Figures, Moment, Objective, Row, Told, file_of
 
 router = APIRouter(tags=["analyses"], responses=RESPONSES)
 
-Limit = Annotated[str | None, Query(max_length=40, examples=["20k", "64KiB"])]
+
+def _is_size(text: str) -> str:
+    quantity = Quantity.parse(text)
+    if quantity.relative or text.rstrip().endswith("ms"):
+        raise ValueError(f"expected a size like 20k or 64KiB, got {text!r}")
+    return text
+
+
+Limit = Annotated[
+    Annotated[str, AfterValidator(_is_size)] | None,
+    Query(max_length=40, examples=["20k", "64KiB"]),
+]
 Metric = Annotated[str | None, Query(max_length=100, examples=["accuracy"])]
 
 
@@ -246,7 +258,9 @@ def read_report(_caller: Reader, study: StudyOf, studies: StudiesOf) -> Any:
     return summarise(study, studies.trials(study))
 
 
-@router.get("/studies/{study}/report.html", response_class=HTMLResponse)
+@router.get(
+    "/studies/{study}/report.html", response_class=HTMLResponse, responses=file_of("text/html")
+)
 def download_report(
     _caller: Reader, study: StudyOf, studies: StudiesOf, store: StoreOf, settings: SettingsOf
 ) -> HTMLResponse:
@@ -274,17 +288,4 @@ def _limits(
         "macs": max_macs,
         "weight_bytes": max_weight,
     }
-    limits = {}
-    for name, text in given.items():
-        if text is None:
-            continue
-        try:
-            quantity = Quantity.parse(text)
-        except ValueError as error:
-            raise Refusal(422, "invalid_request", f"{name}: {error}") from error
-        if quantity.relative:
-            raise Refusal(
-                422, "invalid_request", f"{name}: expected a size like 20k or 64KiB, got {text!r}"
-            )
-        limits[name] = quantity.amount
-    return limits
+    return {name: Quantity.parse(text).amount for name, text in given.items() if text is not None}

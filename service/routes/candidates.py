@@ -23,7 +23,7 @@ from service.paging import PagingOf
 from service.problems import RESPONSES
 from service.record import Studies
 from service.routes.trials import TrialSummary, ask, trial_json
-from service.schemas import Choice, Figures, FinalRow, Given, Operation, Page, Told
+from service.schemas import Choice, Figures, FinalRow, Given, Operation, Page, Told, file_of
 
 router = APIRouter(tags=["candidates"], responses=RESPONSES, route_class=OnceRoute)
 
@@ -59,7 +59,7 @@ class Layer(Told):
     id: str
     label: str
     operation: str
-    stage: str | None
+    stage: int = Field(description="Ascends where images get smaller; the head is the last.")
     channels: int | None
     shape: list[int]
     parameters: float
@@ -110,7 +110,11 @@ def list_candidates(
     return {**page, "items": candidates.rows(page["items"])}
 
 
-@router.get("/studies/{study}/candidates.csv", response_class=StreamingResponse)
+@router.get(
+    "/studies/{study}/candidates.csv",
+    response_class=StreamingResponse,
+    responses=file_of("text/csv"),
+)
 def download_candidates(_caller: Reader, study: StudyOf, studies: StudiesOf) -> StreamingResponse:
     """Downloads all candidates as CSV."""
     return StreamingResponse(
@@ -156,7 +160,11 @@ def read_graph(
     return _graph(request, study, number, studies)
 
 
-@router.get("/studies/{study}/candidates/{number}/graph.svg", response_class=Response)
+@router.get(
+    "/studies/{study}/candidates/{number}/graph.svg",
+    response_class=Response,
+    responses=file_of("image/svg+xml"),
+)
 def draw_graph(
     request: Request,
     _caller: Reader,
@@ -176,7 +184,11 @@ def draw_graph(
     )
 
 
-@router.get("/studies/{study}/candidates/{number}/model_card", response_class=PlainTextResponse)
+@router.get(
+    "/studies/{study}/candidates/{number}/model_card",
+    response_class=Response,
+    responses=file_of("text/markdown"),
+)
 def read_model_card(
     _caller: Reader,
     study: StudyOf,

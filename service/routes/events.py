@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
@@ -9,7 +10,7 @@ from fastapi import APIRouter, Header, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
-from service.access import Reader
+from service.access import Reader, authenticate
 from service.context import StoreOf, study_named
 from service.events import EventFeed, event_text
 from service.problems import RESPONSES, Refusal
@@ -46,7 +47,7 @@ async def stream_events(
     """Streams what happens, from the event after `Last-Event-ID` or `after`, else from now on.
 
     Each message has the number of the event as `id` and its kind as `event`: `study` and `trial`
-    for changes of state, `epoch` for the figures of a finished epoch.
+    for changes of state, `epoch` and `teacher_epoch` for the figures of a finished epoch.
     """
     if last_event_id is not None:
         if not (last_event_id.isascii() and last_event_id.isdecimal()):
@@ -61,7 +62,14 @@ async def stream_events(
 
     async def messages() -> AsyncIterator[str]:
         yield "retry: 2000\n\n"
+        known = time.monotonic()
         async for event in events:
+            if time.monotonic() - known >= _QUIET_SECONDS:
+                known = time.monotonic()
+                try:
+                    await run_in_threadpool(authenticate, request)
+                except Refusal:  # the token was revoked, or has expired
+                    return
             yield ": nothing new\n\n" if event is None else event_text(event)
 
     return EventStream(messages(), headers={"X-Accel-Buffering": "no"})

@@ -15,7 +15,7 @@ from service.context import StoreOf, study_named
 from service.names import Kind, number_of
 from service.paging import PagingOf
 from service.problems import RESPONSES
-from service.schemas import Operation, Page
+from service.schemas import Operation, OperationState, Page
 from service.showing import operation_json
 
 router = APIRouter(tags=["operations"], responses=RESPONSES)
@@ -31,7 +31,7 @@ def list_operations(
     store: StoreOf,
     paging: PagingOf,
     study: Annotated[str | None, Query(description="Id or name.", max_length=200)] = None,
-    state: Annotated[list[str] | None, Query()] = None,
+    state: Annotated[list[OperationState] | None, Query()] = None,
 ) -> Any:
     """Lists operations, newest first."""
     study_id = study_named(store, study, deleted=True).id if study else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,11 @@ from service.context import StoreOf
 from service.middleware import Figures
 from service.problems import Refusal
 
+_LOG = logging.getLogger(__name__)
+
 router = APIRouter(include_in_schema=False)
 
-DASHBOARD = Path(__file__).parent.parent / "dashboard"
+DASHBOARD = Path(__file__).resolve().parent.parent / "dashboard"
 _LEAST_FREE_BYTES = 100 * 2**20
 _TYPES = {
     ".css": "text/css",
@@ -39,12 +42,16 @@ def healthz() -> PlainTextResponse:
 
 @router.get("/readyz")
 def readyz(store: StoreOf) -> PlainTextResponse:
-    """Whether requests can be served: the database answers, the disk has room."""
+    """Whether requests can be served: the database answers, the disk is there and has room."""
     store.last_event()
-    store.files.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(store.files).free
+    try:
+        store.files.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(store.files).free
+    except OSError as error:
+        _LOG.error("%s", error)
+        raise Refusal(503, "storage_unavailable", "the folder of files can not be used") from error
     if free < _LEAST_FREE_BYTES:
-        raise Refusal(503, "storage_full", f"only {free} bytes are free on {store.files.name}")
+        raise Refusal(503, "storage_full", f"only {free} bytes are free for files")
     return PlainTextResponse("ready\n")
 
 
@@ -85,8 +92,12 @@ def static(name: str) -> FileResponse:
 
 
 def _file(name: str) -> FileResponse:
-    path = (DASHBOARD / name).resolve()
-    if not path.is_relative_to(DASHBOARD) or path.suffix not in _TYPES or not path.is_file():
+    try:
+        path = (DASHBOARD / name).resolve()
+        found = path.is_relative_to(DASHBOARD) and path.suffix in _TYPES and path.is_file()
+    except (OSError, ValueError):  # too long for a name, or with a NUL in it
+        found = False
+    if not found:
         raise Refusal(404, "not_found", "there is no such file")
     headers: dict[str, Any] = {"Cache-Control": "no-cache"}
     return FileResponse(path, media_type=_TYPES[path.suffix], headers=headers)

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Query
 from pydantic import Field
 
 import autokd
+from autokd.errors import NotFoundError
 from autokd.files import bytes_in
 from autokd.store import AuditRecord, CoordinatorRecord, Store
 from autokd.trial import AttemptState
@@ -150,7 +151,10 @@ def list_audit_events(
 def _worker(coordinator: CoordinatorRecord, store: Store) -> dict[str, Any]:
     running = []
     for number, slots in coordinator.shares.items():
-        study = store.study(int(number))
+        try:
+            study = store.study(int(number))
+        except NotFoundError:  # purged since
+            continue
         attempts = store.running_attempts(study.id)
         trials = [each.trial for each in attempts if each.state is AttemptState.RUNNING]
         running.append(
@@ -190,5 +194,6 @@ def _database_bytes(store: Store) -> int:
     """Of a SQLite file with its log; 0 where the database is a server's."""
     if not store.url.startswith("sqlite:///"):
         return 0
-    path = Path(store.url.removeprefix("sqlite:///"))
-    return sum(each.stat().st_size for each in path.parent.glob(f"{path.name}*"))
+    name = store.url.removeprefix("sqlite:///").partition("?")[0]
+    files = [Path(name + suffix) for suffix in ("", "-wal", "-shm")]
+    return sum(file.stat().st_size for file in files if file.exists())

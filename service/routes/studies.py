@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Annotated, Any
 
 import yaml
@@ -35,10 +37,25 @@ from service.schemas import (
     Study,
     StudyChanges,
     StudyDetail,
+    StudyStatus,
 )
 from service.showing import operation_json, study_detail_json, study_json
 
 router = APIRouter(tags=["studies"], responses=RESPONSES, route_class=OnceRoute)
+
+_LARGEST_YAML = 2**16
+"""Bytes; PyYAML reads some hundred thousand a second."""
+
+_DEEPEST = 30
+_OPENING = (
+    yaml.BlockMappingStartToken,
+    yaml.BlockSequenceStartToken,
+    yaml.FlowMappingStartToken,
+    yaml.FlowSequenceStartToken,
+)
+_CLOSING = (yaml.BlockEndToken, yaml.FlowMappingEndToken, yaml.FlowSequenceEndToken)
+
+_ETAG = re.compile(r'"([0-9]{1,18})-[0-9]{1,18}"')
 
 IfMatch = Annotated[
     str | None, Header(description="The ETag that was read: refused if somebody changed it since.")
@@ -48,7 +65,8 @@ IfMatch = Annotated[
 @router.post(
     "/studies",
     status_code=201,
-    response_model=Study | CheckResult,
+    response_model=Study,
+    responses={200: {"model": CheckResult, "description": "With `validate_only`."}},
     openapi_extra={
         "requestBody": {
             "required": True,
@@ -79,9 +97,10 @@ async def create_study(
     new = await _new_study(request)
     spec = await run_in_threadpool(admitted_spec, new.spec, settings, store, caller)
     if validate_only:
-        response.status_code = 200
         inspector: Inspector = request.app.state.inspector
-        return await run_in_threadpool(inspector.check, spec.model_dump(mode="json"))
+        found = await run_in_threadpool(inspector.check, spec.model_dump(mode="json"))
+        checked = CheckResult.model_validate(found).model_dump_json()
+        return Response(checked, media_type="application/json")
     study = await run_in_threadpool(_launch, spec, new, caller, store)
     response.headers["Location"] = f"/api/v1/studies/{id_of(Kind.STUDY, study.id)}"
     response.headers["ETag"] = etag_of(study)
@@ -94,7 +113,7 @@ def list_studies(
     store: StoreOf,
     studies: StudiesOf,
     paging: PagingOf,
-    state: Annotated[list[str] | None, Query(description="One of these states.")] = None,
+    state: Annotated[list[StudyStatus] | None, Query(description="One of these states.")] = None,
     label: Annotated[
         list[str] | None, Query(description="All of these labels, as `key:value`.")
     ] = None,
@@ -115,7 +134,11 @@ def list_studies(
     return paging.page(found, lambda study: study_json(study, store, studies))
 
 
-@router.get("/studies/{study}", response_model=StudyDetail)
+@router.get(
+    "/studies/{study}",
+    response_model=StudyDetail,
+    responses={304: {"description": "It is as it was when it had the ETag of `If-None-Match`."}},
+)
 def read_study_detail(
     _caller: Reader,
     study: AnyStudyOf,
@@ -198,13 +221,15 @@ def pause_study(
 
 @router.post("/studies/{study}:resume", response_model=Study)
 def resume_study(
-    _caller: Launcher, study: StudyOf, store: StoreOf, studies: StudiesOf, response: Response
+    caller: Launcher, study: StudyOf, store: StoreOf, studies: StudiesOf, response: Response
 ) -> Any:
     """Goes on with a study that was paused, cancelled, interrupted, or failed."""
     if study.wish is StudyWish.STOP:
         raise ConflictError(
             f"study {study.name!r} is stopping", hint="when it has ended, extend it"
         )
+    if study.wish is not StudyWish.RUN:
+        _check_quota(caller, store)
     return _wish(study, StudyWish.RUN, store, studies, response)
 
 
@@ -277,10 +302,10 @@ def _version(if_match: str | None) -> int | None:
     """
     if if_match is None or if_match.strip() == "*":
         return None
-    version = if_match.strip().strip('"').partition("-")[0]
-    if not (version.isascii() and version.isdecimal()):
-        raise Refusal(412, "stale_etag", f"expected an ETag of this study, got {if_match[:50]!r}")
-    return int(version)
+    match = _ETAG.fullmatch(if_match.strip())
+    if match is None:
+        raise Refusal(412, "stale_etag", f"expected an ETag of a study, got {if_match[:50]!r}")
+    return int(match[1])
 
 
 async def _new_study(request: Request) -> NewStudy:
@@ -294,7 +319,7 @@ async def _new_study(request: Request) -> NewStudy:
             mistakes = [{**one, "loc": ("body", *one["loc"])} for one in error.errors()]
             raise RequestValidationError(mistakes) from error
     if kind in ("application/yaml", "application/x-yaml", "text/yaml"):
-        return NewStudy(spec=_spec_from_yaml(body))
+        return NewStudy(spec=await run_in_threadpool(_spec_from_yaml, body))
     raise Refusal(
         415,
         "unsupported_media_type",
@@ -304,13 +329,15 @@ async def _new_study(request: Request) -> NewStudy:
 
 
 def _spec_from_yaml(body: bytes) -> dict[str, Any]:
+    if len(body) > _LARGEST_YAML:
+        raise Refusal(413, "too_large", f"expected a study file of at most {_LARGEST_YAML} bytes")
     try:
         text = body.decode()
     except UnicodeDecodeError as error:
         raise SpecError("the study", [Mistake("", f"expected UTF-8; got {error}")]) from error
-    if any(isinstance(token, yaml.AliasToken) for token in _tokens(text)):
-        # A few of these can stand for more data than fits anywhere.
-        raise SpecError("the study", [Mistake("", "expected no YAML aliases (`*name`)")])
+    bomb = _bomb(text)
+    if bomb:
+        raise SpecError("the study", [Mistake("", f"expected {bomb}")])
     content, mistakes = read_yaml(text)
     if mistakes or not isinstance(content, dict):
         what = Mistake("", "expected the fields of a study")
@@ -318,11 +345,17 @@ def _spec_from_yaml(body: bytes) -> dict[str, Any]:
     return content
 
 
-def _tokens(text: str) -> list[Any]:
-    try:
-        return list(yaml.scan(text))
-    except yaml.YAMLError:
-        return []  # which reading it says better
+def _bomb(text: str) -> str | None:
+    """What was expected of a text that would take more time or memory to read than it should."""
+    depth = 0
+    with suppress(yaml.YAMLError):  # which reading it says better
+        for token in yaml.scan(text):
+            if isinstance(token, yaml.AliasToken):
+                return "no YAML aliases (`*name`)"  # few of them stand for data without end
+            depth += isinstance(token, _OPENING) - isinstance(token, _CLOSING)
+            if depth > _DEEPEST:
+                return f"at most {_DEEPEST} levels"
+    return None
 
 
 def _launch(spec: StudySpec, new: NewStudy, caller: Caller, store: Store) -> StudyRecord:

@@ -22,7 +22,7 @@ from service.names import Kind, number_of
 from service.once import OnceRoute
 from service.paging import PagingOf
 from service.problems import RESPONSES, Refusal
-from service.schemas import Given, Moment, Page, Told
+from service.schemas import Given, Line, Moment, Page, Told
 from service.tokens import is_token, new_token, token_hash
 
 router = APIRouter(tags=["access"], responses=RESPONSES, route_class=OnceRoute)
@@ -41,7 +41,7 @@ class TokenLimits(Given):
 class NewToken(Given):
     """A token to be made."""
 
-    name: str = Field(min_length=1, max_length=100)
+    name: Line = Field(min_length=1, max_length=100)
     scope: Literal["read", "launch", "admin"]
     expires_in_days: float | None = Field(None, gt=0, le=3650, description="Null: never.")
     limits: TokenLimits = TokenLimits()
@@ -94,7 +94,7 @@ def create_token(_caller: Admin, new: NewToken, store: StoreOf) -> Any:
         store,
         new.name,
         Scope[new.scope.upper()],
-        lives=timedelta(days=days) if days else None,
+        lives=None if days is None else timedelta(days=days),
         limits=new.limits.model_dump(exclude_none=True),
     )
     return {**token_json(record), "token": secret}

@@ -168,7 +168,8 @@ def read_log(
     attempt: Annotated[int | None, Query(ge=1, description="Left out: the newest.")] = None,
     offset: Annotated[int | None, Query(ge=0, le=2**62, description="In bytes.")] = None,
     tail: Annotated[
-        int | None, Query(ge=1, le=_MOST_LOG_BYTES, description="The last bytes, in its place.")
+        int | None,
+        Query(ge=1, le=_MOST_LOG_BYTES, description="The last bytes, in place of both."),
     ] = None,
     limit: Annotated[int, Query(ge=1, le=_MOST_LOG_BYTES, description="In bytes.")] = 65536,
 ) -> Any:
@@ -179,7 +180,7 @@ def read_log(
     path = study.folder / found.folder / LOG
     size = path.stat().st_size if path.exists() else 0
     start = max(0, size - tail) if tail is not None else min(offset or 0, size)
-    content = _part(path, start, limit) if size else b""
+    content = _part(path, start, tail or limit) if size else b""
     return {
         "trial": number,
         "attempt": found.n,

@@ -118,3 +118,8 @@ def test_equal_items_go_by_the_next_key_and_then_keep_their_order():
 )
 def test_kind_is_that_of_all_values(values, kind):
     assert kind_of(values) == kind
+
+
+def test_a_long_text_that_is_no_filter_is_refused_in_linear_time():
+    with pytest.raises(FilterError):
+        parse_filter(" " * 100_000 + "x", KINDS)  # days, if blanks were tried in all ways

@@ -196,6 +196,7 @@ async def study_verb(service: Service, request: Request) -> Response:
         study.deleted = None
     elif verb in VERBS:
         study.state = VERBS[verb]
+        study.stop_reason = "user" if verb == "cancel" else None
     service.emit("study", study.id, {"state": study.state})
     return JSONResponse(study.summary())
 
@@ -328,7 +329,9 @@ async def importances(service: Service, request: Request) -> Response:
     study = service.study(request)
     if not study.front:
         raise Answer(409, "too_few_trials", "expected at least 10 finished trials, got 0")
-    shares = dict(zip([*study.choices, *study.distillation], [9, 3, 6, 1, 4, 14, 8, 2]))
+    shares = dict(
+        zip([*study.choices, *study.distillation], [9, 3, 6, 1, 4, 14, 8, 2], strict=True)
+    )
     return JSONResponse(
         {
             "metric": request.query_params.get("metric", "accuracy"),
@@ -503,6 +506,14 @@ async def emit(service: Service, request: Request) -> Response:
     return Response(status_code=204)
 
 
+async def reset(service: Service, request: Request) -> Response:
+    """For tests: everything as it was; who listens goes on listening."""
+    listeners, event = service.listeners, service.event
+    service.__init__(service.events_per_second)  # type: ignore[misc]
+    service.listeners, service.event = listeners, event
+    return Response(status_code=204)
+
+
 async def session(service: Service, request: Request) -> Response:
     service.signed_in = request.method == "POST" and (await request.json())["token"] == TOKEN
     if request.method == "POST" and not service.signed_in:
@@ -579,15 +590,13 @@ WORKERS = [
         "host": f"node-{n}",
         "pid": 4000 + n,
         "started": "2026-11-20T07:00:00Z",
-        "heartbeat": "2026-11-20T11:59:5%d" % n if n < 3 else "2026-11-20T10:31:00Z",
+        "heartbeat": f"2026-11-20T11:59:5{n}Z" if n < 3 else "2026-11-20T10:31:00Z",
         "alive": n < 3,
         "slots": 2,
         "running": [{"study": "std_2", "slots": 2, "trials": [178, 179]}] if n == 1 else [],
     }
     for n in (1, 2, 3)
 ]
-for _worker in WORKERS[:2]:
-    _worker["heartbeat"] = f"{str(_worker['heartbeat']).rstrip('Z')}Z"
 AUDIT = [
     {
         "number": n,
@@ -688,6 +697,7 @@ def create_app(events_per_second: float = 0) -> Starlette:
         route("/webhooks/{item}", delete_item, "DELETE"),
         *(route(f"/{name}", fixed) for name in ("spec_schema", "whoami", "meta", "storage")),
         route("/_emit", emit, "POST"),
+        route("/_reset", reset, "POST"),
         Route("/api/v1/docs", docs),
         Mount("/static", StaticFiles(directory=DASHBOARD)),
         Route("/{path:path}", page),

@@ -130,10 +130,12 @@ class FixtureStudy:
         self.trained = np.isin(self.states, ["complete", "paused"])
         self.rung = np.where(self.trained, np.array(RUNGS)[reached], 0)
         self.figures: dict[str, list[float | None]] = {
-            "accuracy": [float(a) if t else None for a, t in zip(accuracy, self.trained)],
+            "accuracy": [
+                float(a) if t else None for a, t in zip(accuracy, self.trained, strict=True)
+            ],
             "loss": [
                 round(float(1.9 * (1 - a) + 0.05), 4) if t else None
-                for a, t in zip(accuracy, self.trained)
+                for a, t in zip(accuracy, self.trained, strict=True)
             ],
             "parameters": parameters.tolist(),
             "weight_bytes": (parameters * 4 + 640).tolist(),

@@ -46,11 +46,11 @@ def test_totals_stand_beside_the_teachers(wired) -> None:
     graph = wired("image>conv conv>head")
     graph["totals"] = {"parameters": 24_000, "weight_bytes": 98_304, "macs": 1_500_000}
     alone = texts(draw(graph))
-    assert {"24k", "96 KiB", "1.5M", "student"} <= set(alone)
+    assert {"24,000", "96.0 KiB", "1.50M", "student"} <= set(alone)
     assert not {"teacher", "share"} & set(alone)
     graph["teacher"] = {"parameters": 240_000, "weight_bytes": 0, "macs": 3_000_000}
     beside = texts(draw(graph))
-    assert {"240k", "10.0%", "50.0%", "teacher", "share"} <= set(beside)
+    assert {"240,000", "10.0 %", "50.0 %", "teacher", "share"} <= set(beside)
 
 
 @pytest.mark.parametrize(

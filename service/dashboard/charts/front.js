@@ -25,11 +25,11 @@ export function frontOf(columns, rows, x, y) {
 
 /**
  * @param {{columns: Columns, view: FrontView, front: number[], rest: number[], infeasible: number[],
- *   teacher: Record<string, number>, limits: Record<string, number>, chosen: number | null,
- *   baseline: {candidate: number, x: number, y: number}[]}} what rows by index into the columns
+ *   teacher: Record<string, number>, limits: Record<string, number>,
+ *   baseline: {candidate: number, x: number, y: number}[]}} what rows by index into the columns; limits: the study's budget
  * @returns {(palette: any) => any} ECharts' option
  */
-export function frontOption({ columns, view, front, rest, infeasible, teacher, limits, chosen, baseline }) {
+export function frontOption({ columns, view, front, rest, infeasible, teacher, limits, baseline }) {
   const [xs, ys] = [columns.figures[view.x], columns.figures[view.y]];
   const third = view.color ? columns.figures[view.color] : null;
   const spot = (/** @type {number} */ i) => [xs[i], ys[i], third ? third[i] : null, i];
@@ -45,20 +45,20 @@ export function frontOption({ columns, view, front, rest, infeasible, teacher, l
   };
   // Over-budget students are never trained: where their score would stand, they are ticks on the axis.
   const untrained = infeasible.length > 0 && !infeasible.some(known);
-  const series = (/** @type {any} */ palette, /** @type {any[]} */ steps, /** @type {any} */ limitMarks) => [
+  const series = (palette, /** @type {any[]} */ steps, limitMarks) => [
       { name: 'Front line', type: 'line', data: steps, symbol: 'none', silent: true, lineStyle: { color: palette.accent, width: 1.4, opacity: 0.65 }, z: 3, tooltip: { show: false }, markLine: limitMarks },
       { name: 'Over budget', type: 'scatter', data: untrained ? infeasible.map((i) => [xs[i], 0.015, null, i]) : infeasible.filter(known).map(spot), yAxisIndex: untrained ? 1 : 0, symbol: untrained ? 'rect' : 'triangle', symbolSize: untrained ? [1, 9] : 6, itemStyle: { color: faded(palette.limit, 0.5) }, z: 1 },
-      { name: 'Dominated', type: 'scatter', data: rest.filter(known).map(spot), symbolSize: rest.length > 2000 ? 3.5 : 5, itemStyle: { color: palette.dim, opacity: rest.length > 2000 ? 0.28 : third ? 0.8 : 0.42 }, z: 2, emphasis: { scale: 1.6, itemStyle: { opacity: 1 } } },
+      { name: 'Dominated', type: 'scatter', large: !third, largeThreshold: 2000, data: rest.filter(known).map(spot), symbolSize: rest.length > 2000 ? 3.5 : 5, itemStyle: { color: palette.dim, opacity: rest.length > 2000 ? 0.28 : third ? 0.8 : 0.42 }, z: 2, emphasis: { scale: 1.6, itemStyle: { opacity: 1 } } },
       { name: 'Front', type: 'scatter', data: front.map(spot), symbolSize: 9, cursor: 'pointer', itemStyle: { color: palette.accent, borderColor: palette.panel, borderWidth: 1.5 }, z: 5, emphasis: { scale: 1.7 } },
       { name: 'Without teacher', type: 'scatter', data: baseline.map((b) => [b.x, b.y]), symbol: 'rect', symbolSize: 8, itemStyle: { color: 'none', borderColor: palette.baseline, borderWidth: 1.6 }, z: 4 },
       { name: 'Teacher', type: 'scatter', data: teacher[view.x] != null && teacher[view.y] != null ? [[teacher[view.x], teacher[view.y]]] : [], symbol: 'diamond', symbolSize: 15, itemStyle: { color: palette.teacher, borderColor: palette.panel, borderWidth: 1.5 }, z: 6, label: { show: true, formatter: 'Teacher', position: 'left', color: palette.teacher, fontSize: 11, fontWeight: 600 } },
-      { name: 'Best within the sliders', type: 'scatter', data: chosen != null && known(chosen) ? [spot(chosen)] : [], symbol: 'circle', symbolSize: 19, silent: true, itemStyle: { color: 'none', borderColor: palette.text, borderWidth: 1.8 }, z: 7 },
+      { id: 'chosen', name: CHOSEN, type: 'scatter', data: [], symbol: 'circle', symbolSize: 19, silent: true, itemStyle: { color: 'none', borderColor: palette.text, borderWidth: 1.8 }, z: 7 },
   ];
   return (palette) => {
     const steps = front.flatMap((i, k) => (k ? [[xs[i], ys[front[k - 1]]], [xs[i], ys[i]]] : [[xs[i], ys[i]]]));
-    const marks = [view.x, view.y].flatMap((name, k) => (limits[name] == null ? [] : [{ [k ? 'yAxis' : 'xAxis']: limits[name], name: `≤ ${tick(name, limits[name])}`, label: { formatter: '{b}', color: palette.limit, fontSize: 11, position: k ? 'insideEndTop' : 'end', distance: 3 } }]));
+    const marks = limitLines(view, limits, palette);
     const scored = [...front, ...rest, ...infeasible];
-    const scale = (/** @type {string} */ name, /** @type {boolean} */ log, /** @type {any} */ more) => {
+    const scale = (/** @type {string} */ name, /** @type {boolean} */ log, more) => {
       // The teacher and the limits are part of the picture, even beyond the students.
       const shown = [...extent(columns.figures[name], scored), teacher[name], limits[name]].filter((value) => Number.isFinite(value));
       const [least, most] = [Math.min(...shown), Math.max(...shown)];
@@ -72,7 +72,7 @@ export function frontOption({ columns, view, front, rest, infeasible, teacher, l
     const limitMarks = marks.length ? { silent: true, symbol: 'none', animation: false, data: marks, lineStyle: { color: palette.limit, type: [5, 4], width: 1.2 } } : undefined;
     const [low, high] = third ? extent(third, [...front, ...rest]) : [0, 1];
     const all = series(palette, steps, limitMarks);
-    const shown = all.filter((one) => one.data.length);
+    const shown = all.filter((one) => one.data.length || one.name === CHOSEN);
     return {
       grid: { left: 60, right: 20, top: third ? 62 : 34, bottom: 46 },
       legend: legend(palette, { icon: undefined, data: shown.map((one) => one.name).filter((name) => name !== 'Front line') }),
@@ -88,6 +88,29 @@ export function frontOption({ columns, view, front, rest, infeasible, teacher, l
     };
   };
 }
+
+const CHOSEN = 'Best within the sliders';
+
+/** Lines where limits stand. @param {FrontView} view @param {Record<string, number | null>} limits @param {any} palette */
+const limitLines = (view, limits, palette) => [view.x, view.y].flatMap((name, k) => (limits[name] == null ? [] : [{
+  [k ? 'yAxis' : 'xAxis']: limits[name], name: `≤ ${tick(name, /** @type {number} */ (limits[name]))}`,
+  label: { formatter: '{b}', color: palette.limit, fontSize: 11, position: k ? 'insideEndTop' : 'end', distance: 3 },
+}]));
+
+/**
+ * What the sliders change, over a front that stays: the best within them, and where they stand.
+ * @param {Columns} columns
+ * @param {FrontView} view
+ * @param {number | null} chosen
+ * @param {Record<string, number | null>} limits
+ */
+export const chosenOverlay = (columns, view, chosen, limits) => (palette) => {
+  const spot = chosen === null ? [] : [columns.figures[view.x][chosen], columns.figures[view.y][chosen], null, chosen];
+  return { series: [{
+    id: 'chosen', data: spot[0] == null || spot[1] == null ? [] : [spot],
+    markLine: { silent: true, symbol: 'none', animation: false, data: limitLines(view, limits, palette), lineStyle: { color: palette.text, type: [2, 3], width: 1.2 }, label: { color: palette.text } },
+  }] };
+};
 
 /** An end of an axis, with room. @param {number} end @param {number} other @param {boolean} log @param {number} sign @param {string} name */
 function pad(end, other, log, sign, name) {

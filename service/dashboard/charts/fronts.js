@@ -5,7 +5,7 @@ import { axis, legend, lines, plain, ticksAt, ticksOf, tooltip } from './base.js
 const SYMBOLS = ['circle', 'rect', 'triangle', 'diamond', 'roundRect', 'pin'];
 
 /** @param {{name: string, rows: any[], teacher: any}[]} fronts @param {string} x @param {string} y */
-export const frontsOption = (fronts, x, y) => (/** @type {any} */ palette) => {
+export const frontsOption = (fronts, x, y) => (palette) => {
   const teachers = [...new Map(fronts.filter(({ teacher }) => teacher[x] != null && teacher[y] != null).map(({ teacher }) => [`${teacher[x]} ${teacher[y]}`, [teacher[x], teacher[y]]])).values()];
   const xs = [...fronts.flatMap((front) => front.rows.map((row) => row[x])), ...teachers.map(([value]) => value)];
   const [min, max] = [0.8 * Math.min(...xs), 1.25 * Math.max(...xs)];

@@ -11,7 +11,7 @@ import { axis, faded, legend, lines, plain, tooltip } from './base.js';
  * @param {Line[]} all
  * @param {{x: string, y: string, metric?: string, step?: boolean, area?: boolean, log?: boolean, seconds?: boolean, level?: {value: number, name: string} | null}} how
  */
-export const linesOption = (all, { x, y, metric = '', step, area, log, seconds, level }) => (/** @type {any} */ palette) => {
+export const linesOption = (all, { x, y, metric = '', step, area, log, seconds, level }) => (palette) => {
   const several = all.length > 1;
   const value = (/** @type {number | null} */ v) => (metric ? figure(metric, v) : number(v));
   const at = (/** @type {number} */ v) => (seconds ? duration(v) : count(v));
@@ -34,7 +34,7 @@ export const linesOption = (all, { x, y, metric = '', step, area, log, seconds, 
 };
 
 /** How many trials reached each rung. @param {{epochs: number, reached: number}[]} rungs */
-export const survivalOption = (rungs) => (/** @type {any} */ palette) => ({
+export const survivalOption = (rungs) => (palette) => ({
   grid: { left: 44, right: 60, top: 8, bottom: 12, containLabel: false },
   tooltip: tooltip(palette, { formatter: ({ dataIndex: i }) => lines(`${rungs[i].epochs} epochs`, [['Trials', count(rungs[i].reached)], ['Of the first rung', `${Math.round((100 * rungs[i].reached) / (rungs[0].reached || 1))} %`]]) }),
   xAxis: { type: 'value', show: false, max: rungs[0]?.reached || 1 },

@@ -10,7 +10,7 @@ const placed = (axis, i) => (axis.names ? axis.names.indexOf(String(axis.values[
 
 /** Ends, ticks and labels of an axis, for the data that it has. @param {Axis} axis @param {any} palette @param {number} room share beyond the data */
 function ends(axis, palette, room) {
-  const labels = { color: palette.muted, fontSize: 10, hideOverlap: true };
+  const labels = { color: palette.text, fontSize: 10, hideOverlap: true, textBorderColor: palette.panel, textBorderWidth: 3 };
   if (axis.names) {
     return { type: 'value', min: -room, max: Math.max(1, axis.names.length - 1) + room, interval: 1, axisLabel: { ...labels, customValues: axis.names.map((_, i) => i), formatter: (/** @type {number} */ value) => axis.names?.[value] ?? '' } };
   }
@@ -28,10 +28,9 @@ function ends(axis, palette, room) {
 /**
  * @param {Axis[]} axes
  * @param {number[]} rows drawn, best last
- * @param {import('../core/brush.js').Brush} brush
  * @param {{values: any[], range: [number, number]}} color what the lines are coloured by
  */
-export const parallelOption = (axes, rows, brush, color) => (/** @type {any} */ palette) => ({
+export const parallelOption = (axes, rows, color) => (palette) => ({
   parallel: { left: 46, right: 56, top: 34, bottom: 18, axisExpandable: false },
   tooltip: tooltip(palette, { show: false }),
   visualMap: { type: 'continuous', show: false, dimension: axes.length, min: color.range[0], max: color.range[1], inRange: { color: palette.scale } },
@@ -42,7 +41,7 @@ export const parallelOption = (axes, rows, brush, color) => (/** @type {any} */ 
     realtime: false,
   })),
   series: [{
-    type: 'parallel', progressive: 0, smooth: false, inactiveOpacity: 0.03, activeOpacity: 0.85, lineStyle: { width: 1, opacity: rows.length > 400 ? 0.14 : 0.55 }, emphasis: { disabled: true },
+    type: 'parallel', progressive: 0, smooth: false, inactiveOpacity: 0.03, activeOpacity: rows.length > 400 ? 0.5 : 0.85, lineStyle: { width: 1, opacity: rows.length > 400 ? 0.14 : 0.55 }, emphasis: { disabled: true },
     data: rows.map((i) => [...axes.map((axis) => placed(axis, i) ?? '-'), color.values[i]]),
   }],
 });
@@ -50,29 +49,25 @@ export const parallelOption = (axes, rows, brush, color) => (/** @type {any} */ 
 /** Columns whose ticks have units. @type {Record<string, true>} */
 const LONG = { accuracy: true, parameters: true, weight_bytes: true, peak_activation_bytes: true, macs: true, latency_ms: true };
 
-/**
- * Shows what is brushed on the axes. ECharts draws a selection that was not dragged in a fixed, opaque colour: it gets ours.
- * @param {any} chart
- * @param {Axis[]} axes
- * @param {import('../core/brush.js').Brush} brush
- * @param {any} palette
- */
-export function showBrush(chart, axes, brush, palette) {
+/** Shows what is brushed on the axes. @param {any} chart @param {Axis[]} axes @param {import('../core/brush.js').Brush} brush */
+export function showBrush(chart, axes, brush) {
   for (const axis of axes) {
     chart.dispatchAction({ type: 'axisAreaSelect', parallelAxisId: axis.name, intervals: brush[axis.name] ? [brush[axis.name]] : [] }, { silent: true });
   }
-  const style = { fill: faded(palette.accent, 0.3), stroke: palette.accent, lineWidth: 1 };
-  for (const shape of chart.getZr().storage.getDisplayList(true)) {
-    const cover = shape.parent?.__brushOption;
-    if (cover?.brushStyle && shape.name === 'main') {
-      Object.assign(cover.brushStyle, style);
-      shape.setStyle(style);
+}
+
+/** ECharts draws a selection that was not dragged in a colour of its own: whenever it has drawn, it gets ours. @param {any} chart @param {any} palette */
+export function tintBrush(chart, palette) {
+  const fill = faded(palette.accent, 0.3);
+  for (const shape of chart.getZr().storage.getDisplayList()) {
+    if (shape.parent?.__brushOption && shape.name === 'main' && shape.style.fill !== fill) {
+      shape.setStyle({ fill, stroke: palette.accent, lineWidth: 1, opacity: 1 });
     }
   }
 }
 
 /** Small scatters of each choice against a metric. @param {Axis[]} axes @param {{name: string, values: any[]}} metric @param {number[]} chosen @param {number[]} others @param {number} across @param {boolean} brushing @param {number[]} numbers candidates */
-export const slicesOption = (axes, metric, chosen, others, across, brushing, numbers) => (/** @type {any} */ palette) => {
+export const slicesOption = (axes, metric, chosen, others, across, brushing, numbers) => (palette) => {
   const down = Math.ceil(axes.length / across);
   const [width, height] = [100 / across, 100 / down];
   const spot = (/** @type {Axis} */ axis, /** @type {number} */ i) => [placed(axis, i), metric.values[i], i];
@@ -94,7 +89,7 @@ export const slicesOption = (axes, metric, chosen, others, across, brushing, num
 };
 
 /** Bars with a name and a share each. @param {{name: string, value: number, text: string}[]} bars @param {number} [most] */
-export const barsOption = (bars, most) => (/** @type {any} */ palette) => ({
+export const barsOption = (bars, most) => (palette) => ({
   grid: { left: 12 + 7 * Math.max(...bars.map((bar) => bar.name.length)), right: 44, top: 4, bottom: 4 },
   tooltip: tooltip(palette, { show: false }),
   xAxis: { type: 'value', show: false, min: 0, max: most ?? 'dataMax' },

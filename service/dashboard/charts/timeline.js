@@ -5,7 +5,7 @@ import { duration } from '../core/format.js';
 const CLOCK = new Intl.DateTimeFormat('en', { hour: '2-digit', minute: '2-digit', hour12: false });
 
 /** @param {{trial: number, kind: string, n: number, state: string, started: string, ended: string | null, slot: number}[]} attempts */
-export const timelineOption = (attempts) => (/** @type {any} */ palette) => {
+export const timelineOption = (attempts) => (palette) => {
   const slots = [...new Set(attempts.map((one) => one.slot))].sort((a, b) => a - b);
   const end = Math.max(...attempts.map((one) => Date.parse(one.ended ?? one.started)));
   const tones = { failed: palette.limit, lost: palette.limit, stopped: palette.dim };
@@ -17,7 +17,7 @@ export const timelineOption = (attempts) => (/** @type {any} */ palette) => {
     series: [{
       type: 'custom', encode: { x: [1, 2], y: 0 },
       data: attempts.map((one) => ({ value: [slots.indexOf(one.slot), Date.parse(one.started), Date.parse(one.ended ?? one.started) || end], itemStyle: { color: tones[one.state] ?? (one.kind === 'search' ? palette.accent : palette.series[1]) } })),
-      renderItem: (/** @type {any} */ _, /** @type {any} */ api) => {
+      renderItem: (_, api) => {
         const [left, middle] = api.coord([api.value(1), api.value(0)]);
         const [right] = api.coord([api.value(2), api.value(0)]);
         return { type: 'rect', shape: { x: left, y: middle - 8, width: Math.max(2, right - left - 1), height: 16, r: 2 }, style: { fill: api.visual('color') }, emphasis: { style: { stroke: palette.text, lineWidth: 1 } } };

@@ -32,7 +32,7 @@ export async function attempt(action, done) {
 /** @param {string} name @param {(detail: any) => void} listener */
 function useTold(name, listener) {
   useEffect(() => {
-    const hear = (/** @type {any} */ event) => listener(event.detail);
+    const hear = (event) => listener(event.detail);
     target.addEventListener(name, hear);
     return () => target.removeEventListener(name, hear);
   }, []);
@@ -50,7 +50,8 @@ export function Toasts() {
       <div class="toast" data-kind=${one.kind} key=${one.id}>
         <${Icon} name=${one.kind === 'error' ? 'error' : 'check'} />
         <span>${one.text} ${one.href && html`<a href=${one.href}>${one.link}</a>`}</span>
-        <button class="quiet icon" aria-label="Dismiss" onClick=${() => drop(one.id)}><${Icon} name="close" size="14" /></button>
+        <button class="quiet icon" aria-label="Dismiss" onClick=${() => drop(one.id)}>
+          <${Icon} name="close" size="14" /></button>
       </div>`)}
   </div>`;
 }

@@ -2,6 +2,7 @@
 import { html, useState } from '../core/html.js';
 import { extent } from '../core/columns.js';
 import { figure, label, number } from '../core/format.js';
+import { Choice } from './choice.js';
 import { Icon } from './icon.js';
 
 /**
@@ -23,12 +24,16 @@ export function BrushBar({ axes, brush, setBrush, text }) {
   return html`
     <div class="brush-bar">
       <span class="small" role="status">${text}</span>
-      ${Object.entries(brush).map(([column, [low, high]]) => html`<button key=${column} class="pill" aria-pressed="true" aria-label=${`Remove the selection of ${label(column)}`} onClick=${() => without(column)}>${label(column)} ${say(column, low)} – ${say(column, high)} <${Icon} name="close" size="12" /></button>`)}
+      ${Object.entries(brush).map(([column, [low, high]]) => html`<button key=${column} class="pill" aria-pressed="true" onClick=${() => without(column)}>
+        <span class="visually-hidden">Remove the selection of </span>
+        ${label(column)} ${say(column, low)} – ${say(column, high)} <${Icon} name="close" size="12" /></button>`)}
       ${Object.keys(brush).length > 0 && html`<button class="link small" onClick=${() => setBrush({})}>Clear</button>`}
       <details class="menu push"><summary class="button">Select a range</summary>
         <form class="menu-body stack" onSubmit=${add}>
-          <label class="field">Column <select onChange=${(/** @type {any} */ event) => setName(event.target.value)}>${numeric.map((axis) => html`<option key=${axis.name} value=${axis.name} selected=${axis.name === name}>${label(axis.name)}</option>`)}</select></label>
-          <span class="range"><input name="low" type="number" step="any" aria-label="Lowest" placeholder="lowest" /><span aria-hidden="true">–</span><input name="high" type="number" step="any" aria-label="Highest" placeholder="highest" /></span>
+          <${Choice} label="Column" value=${name} options=${numeric.map((axis) => [axis.name, label(axis.name)])} set=${setName} />
+          <span class="range"><input name="low" type="number" step="any" aria-label="Lowest" placeholder="lowest" />
+            <span aria-hidden="true">–</span>
+            <input name="high" type="number" step="any" aria-label="Highest" placeholder="highest" /></span>
           <button class="primary">Select</button>
         </form></details>
     </div>`;

@@ -6,6 +6,8 @@ import { announce } from './announcer.js';
 import { Icon } from './icon.js';
 import { csvOf, save } from './save.js';
 
+loadECharts(); // while the page's data are on their way
+
 /**
  * @typedef {{series: number, index: number, text: string, href?: string}} Stop a point that the arrow keys reach
  * @typedef {{head: string[], rows: () => any[][]}} ChartTable
@@ -16,22 +18,23 @@ import { csvOf, save } from './save.js';
  *   title: string, summary: string, name: string, height?: number,
  *   option: (palette: any) => any, depends: any[], shape?: string,
  *   table: ChartTable, stops?: Stop[], controls?: any,
- *   onSelect?: (event: any) => void, on?: Record<string, (event: any, chart: any) => void>,
- *   after?: (chart: any, palette: any) => void, afterDepends?: any[],
+ *   onSelect?: (event: any) => void, on?: Record<string, (event: any, chart: any, palette: any) => void>,
+ *   after?: (chart: any) => void, afterDepends?: any[], overlay?: (palette: any) => any, overlayDepends?: any[],
  * }} props
  *   option: ECharts' option for a palette, made anew when `depends` change; shape: when this changes too, the chart
  *   starts afresh (other axes), else only its data are replaced and what was brushed stays; after: what to tell the
- *   chart once it is drawn, and when `afterDepends` change
+ *   chart once it is drawn, and when `afterDepends` change; overlay: small series, by id, that change
+ *   often (with `overlayDepends`) over large ones that do not
  */
-export function Chart({ title, summary, name, height = 320, option, depends, shape = '', table, stops = [], controls, onSelect, on = {}, after, afterDepends = [] }) {
+export function Chart({ title, summary, name, height = 320, option, depends, shape = '', table, stops = [], controls, onSelect, on = {}, after, afterDepends = [], overlay, overlayDepends = [] }) {
+  const palette = usePalette();
   const box = useRef(/** @type {HTMLDivElement | null} */ (null));
   const chart = useRef(/** @type {any} */ (null));
   const drawn = useRef('');
-  const handlers = useRef({ on, onSelect });
-  handlers.current = { on, onSelect };
+  const handlers = useRef({ on, onSelect, palette });
+  handlers.current = { on, onSelect, palette };
   const [ready, setReady] = useState(false);
   const [tabular, setTabular] = useState(false);
-  const palette = usePalette();
   const walk = useWalk(chart, stops);
   const id = useId();
 
@@ -41,9 +44,9 @@ export function Chart({ title, summary, name, height = 320, option, depends, sha
     loadECharts().then((echarts) => {
       if (!wanted || !box.current) return;
       chart.current = echarts.init(box.current, null, { renderer: 'canvas' });
-      chart.current.on('click', (/** @type {any} */ event) => handlers.current.onSelect?.(event));
+      chart.current.on('click', (event) => handlers.current.onSelect?.(event));
       for (const event of Object.keys(handlers.current.on)) {
-        chart.current.on(event, (/** @type {any} */ what) => handlers.current.on[event](what, chart.current));
+        chart.current.on(event, (what) => handlers.current.on[event](what, chart.current, handlers.current.palette));
       }
       resized.observe(box.current);
       setReady(true);
@@ -62,7 +65,13 @@ export function Chart({ title, summary, name, height = 320, option, depends, sha
     drawn.current = now;
     chart.current.setOption({ ...base(palette), ...option(palette) }, options);
   }, [ready, palette, shape, ...depends]);
-  useLayoutEffect(() => void (ready && after?.(chart.current, palette)), [ready, palette, shape, ...afterDepends]);
+  useEffect(() => {
+    if (!ready || !overlay) return undefined;
+    // After what the reader waits for is on screen, and once for a hand that goes on moving.
+    const timer = setTimeout(() => chart.current.setOption(overlay(palette)), 20);
+    return () => clearTimeout(timer);
+  }, [ready, palette, shape, ...depends, ...overlayDepends]);
+  useLayoutEffect(() => void (ready && after?.(chart.current)), [ready, palette, shape, ...afterDepends]);
 
   const keep = async (/** @type {'svg' | 'png' | 'csv'} */ kind) => save(kind, name, {
     option: { ...base(palette), ...option(palette) }, palette, width: box.current?.clientWidth ?? 800, height,
@@ -73,10 +82,12 @@ export function Chart({ title, summary, name, height = 320, option, depends, sha
       <figcaption id=${id}>
         <div class="chart-title"><h2>${title}</h2><p>${summary}</p></div>
         <div class="chart-tools">
-          <button class="quiet icon" aria-pressed=${tabular} aria-label=${`${title}: data as a table`} title="Data as a table" onClick=${() => setTabular(!tabular)}><${Icon} name="table" /></button>
+          <button class="quiet icon" aria-pressed=${tabular} aria-label=${`${title}: data as a table`} title="Data as a table" onClick=${() => setTabular(!tabular)}>
+            <${Icon} name="table" /></button>
           <details class="menu" onFocusOut=${closeLeft}>
             <summary class="quiet" aria-label=${`Save ${title}`} title="Save"><${Icon} name="save" /></summary>
-            <div class="menu-body">${['svg', 'png', 'csv'].map((kind) => html`<button class="link" key=${kind} onClick=${() => keep(/** @type {any} */ (kind))}>Save as ${kind.toUpperCase()}</button>`)}</div>
+            <div class="menu-body">
+              ${['svg', 'png', 'csv'].map((kind) => html`<button class="link" key=${kind} onClick=${() => keep(/** @type {any} */ (kind))}>Save as ${kind.toUpperCase()}</button>`)}</div>
           </details>
         </div>
       </figcaption>
@@ -134,7 +145,8 @@ function DataTable({ table, label }) {
     <div class="chart-table" tabindex="0" role="region" aria-label=${`${label}: data`}>
       <table>
         <thead><tr>${table.head.map((name) => html`<th scope="col" key=${name}>${name}</th>`)}</tr></thead>
-        <tbody>${rows.slice(0, ROWS_SHOWN).map((row, i) => html`<tr key=${i}>${row.map((cell, j) => html`<td key=${j}>${cell ?? '–'}</td>`)}</tr>`)}</tbody>
+        <tbody>${rows.slice(0, ROWS_SHOWN).map((row, i) => html`<tr key=${i}>${row.map((cell, j) => html`<td key=${j}>
+          ${cell ?? '–'}</td>`)}</tr>`)}</tbody>
       </table>
       ${rows.length > ROWS_SHOWN && html`<p class="muted small">The first ${ROWS_SHOWN} of ${rows.length} rows; the CSV file has all.</p>`}
     </div>`;

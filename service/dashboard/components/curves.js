@@ -16,12 +16,13 @@ const GROUPS = [
  */
 export function Curves({ curves, teacher }) {
   const groups = useMemo(() => {
-    const names = [...new Set(curves.flatMap((curve) => Object.keys(curve.metrics)))];
+    const names = [...new Set(curves.flatMap((curve) => Object.keys(curve.metrics).filter((name) => curve.metrics[name].length)))];
     const taken = new Set();
     return GROUPS.map((group) => ({ ...group, names: names.filter((name) => !taken.has(name) && group.of(name) && taken.add(name)) })).filter((group) => group.names.length);
   }, [curves]);
   if (!groups.length) return html`<${Empty} title="No epoch has ended yet" />`;
-  return html`<div class="grid stretch">${groups.map((group) => html`<div class=${`panel ${groups.length > 2 ? 'span-4' : 'span-6'}`} key=${group.name}>
+  return html`<div class="grid stretch">
+    ${groups.map((group) => html`<div class=${`panel ${groups.length > 2 ? 'span-4' : 'span-6'}`} key=${group.name}>
     <${Group} group=${group} curves=${curves} teacher=${teacher} /></div>`)}</div>`;
 }
 
@@ -32,9 +33,9 @@ function Group({ group, curves, teacher }) {
     name: several ? `${curve.name}${group.names.length > 1 ? ` ${name}` : ''}` : name.replace(/^loss\//, '').replace(/_/g, ' '), values: curve.metrics[name],
   })));
   const metric = group.name === 'accuracy' ? 'accuracy' : '';
-  const say = (/** @type {any} */ value) => (metric ? figure(metric, value) : number(value));
+  const say = (value) => (metric ? figure(metric, value) : number(value));
   const longest = all.reduce((a, b) => (b.values.length > a.values.length ? b : a), all[0]);
-  const end = (/** @type {any} */ line) => line.values[line.values.length - 1];
+  const end = (line) => line.values[line.values.length - 1];
   const level = metric && teacher?.accuracy != null ? { value: teacher.accuracy, name: 'Teacher' } : null;
   return html`<${Chart} title=${group.title} name=${`curves-${group.name}`} height=${230}
     summary=${`After ${end(longest)[0]} epochs: ${all.slice(0, 4).map((line) => `${line.name} ${say(end(line)[1])}`).join(', ')}.`}

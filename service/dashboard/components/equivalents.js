@@ -12,12 +12,14 @@ export function Copy({ text, what = 'Copy' }) {
     setDone(true);
     setTimeout(setDone, 1500, false);
   };
-  return html`<button class="quiet icon copy" aria-label=${what} title=${what} onClick=${copy}><${Icon} name=${done ? 'check' : 'copy'} size="14" /></button>`;
+  return html`<button class="quiet icon copy" aria-label=${what} title=${what} onClick=${copy}>
+    <${Icon} name=${done ? 'check' : 'copy'} size="14" /></button>`;
 }
 
 /** @param {{text: string, label?: string}} props */
 export const Code = ({ text, label = 'Code' }) => html`
-  <div class="code"><pre tabindex="0" aria-label=${label}><code>${text}</code></pre><${Copy} text=${text} what=${`Copy ${label}`} /></div>`;
+  <div class="code"><pre tabindex="0" aria-label=${label}><code>${text}</code></pre>
+    <${Copy} text=${text} what=${`Copy ${label}`} /></div>`;
 
 /**
  * A few texts of which one is shown.
@@ -35,7 +37,8 @@ export function CodeTabs({ texts, label }) {
   };
   return html`
     <div class="tabs" role="tablist" aria-label=${label} onKeyDown=${step}>
-      ${names.map((name) => html`<button role="tab" key=${name} data-name=${name} aria-selected=${shown === name} tabindex=${shown === name ? 0 : -1} onClick=${() => setShown(name)}>${name}</button>`)}
+      ${names.map((name) => html`<button role="tab" key=${name} data-name=${name} aria-selected=${shown === name} tabindex=${shown === name ? 0 : -1} onClick=${() => setShown(name)}>
+        ${name}</button>`)}
     </div>
     <div role="tabpanel" aria-label=${shown}><${Code} text=${texts[shown]} label=${shown} /></div>`;
 }

@@ -15,7 +15,8 @@ import { Failure } from './states.js';
 export function ExportButton({ study, trial, candidate, primary, text = 'Export' }) {
   const [open, setOpen] = useState(false);
   return html`
-    <button class=${primary ? 'primary' : ''} data-testid="export" onClick=${() => setOpen(true)}><${Icon} name="save" />${text}</button>
+    <button class=${primary ? 'primary' : ''} data-testid="export" onClick=${() => setOpen(true)}>
+      <${Icon} name="save" />${text}</button>
     <${Dialog} title=${`Export candidate ${candidate}`} wide open=${open} close=${() => setOpen(false)}>
       <${ExportForm} study=${study} trial=${trial} />
     <//>`;
@@ -26,7 +27,7 @@ function ExportForm({ study, trial }) {
   const [formats, setFormats] = useState(['onnx', 'safetensors']);
   const [work, setWork] = useState(/** @type {{busy?: boolean, error?: any, made?: any}} */ ({}));
   const before = useResource(address(`${studyPath(study.id)}/exports`), { live: study.id, kinds: ['artifact', 'operation'] });
-  const earlier = (before.data?.items ?? []).filter((/** @type {any} */ one) => one.trial === trial && one.id !== work.made?.id);
+  const earlier = (before.data?.items ?? []).filter((one) => one.trial === trial && one.id !== work.made?.id);
   const make = async () => {
     setWork({ busy: true });
     try {
@@ -43,13 +44,18 @@ function ExportForm({ study, trial }) {
     ${!work.made && html`
       <p class="muted small">The files are written, loaded again, and scored against the student: an export that computes something else fails.</p>
       <fieldset disabled=${work.busy}><legend>Formats</legend>
-        <div class="stack">${[['onnx', 'ONNX', 'for onnxruntime and devices'], ['safetensors', 'safetensors', 'weights for Python']].map(([name, title, use]) => html`
-          <label class="check" key=${name}><input type="checkbox" checked=${formats.includes(name)} onChange=${toggle(name)} />${title} <span class="muted">${use}</span></label>`)}</div>
+        <div class="stack">
+          ${[['onnx', 'ONNX', 'for onnxruntime and devices'], ['safetensors', 'safetensors', 'weights for Python']].map(([name, title, use]) => html`
+          <label class="check" key=${name}>
+            <input type="checkbox" checked=${formats.includes(name)} onChange=${toggle(name)} />
+            ${title} <span class="muted">${use}</span></label>`)}</div>
       </fieldset>
-      <div><button class="primary" disabled=${work.busy || !formats.length} onClick=${make}>${work.busy ? 'Writing and checking …' : 'Write and verify'}</button></div>`}
+      <div><button class="primary" disabled=${work.busy || !formats.length} onClick=${make}>
+        ${work.busy ? 'Writing and checking …' : 'Write and verify'}</button></div>`}
     ${work.error && html`<${Failure} error=${work.error} />`}
     ${work.made && html`<${Exported} made=${work.made} />`}
-    ${earlier.map((/** @type {any} */ one) => html`<details class="disclosure" key=${one.id}><summary>Exported ${ago(one.created)}</summary><${Exported} made=${one} /></details>`)}
+    ${earlier.map((one) => html`<details class="disclosure" key=${one.id}>
+      <summary>Exported ${ago(one.created)}</summary><${Exported} made=${one} /></details>`)}
     <${Equivalents} texts=${{
       CLI: `autokd export ${shellWord(study.name)} --trial ${trial} ${formats.map((name) => `--format ${name}`).join(' ')} --output out`,
       curl: curl(`${studyPath(study.id)}/exports`, 'POST', { trial, formats }),
@@ -61,18 +67,24 @@ const REPORTED = ['accuracy', 'agreement', 'max_difference', 'largest_difference
 
 /** What was checked, and the files. @param {{made: any}} props */
 export function Exported({ made }) {
-  const checks = Object.fromEntries((made.student?.files ?? []).map((/** @type {any} */ file) => [file.name, file]));
+  const checks = Object.fromEntries((made.student?.files ?? []).map((file) => [file.name, file]));
   return html`
     <table data-testid="exported">
-      <thead><tr><th scope="col">File</th><th scope="col" class="number">Size</th><th scope="col">Verified</th><th scope="col"><span class="visually-hidden">Download</span></th></tr></thead>
-      <tbody>${made.files.map((/** @type {any} */ file) => {
+      <thead><tr><th scope="col">File</th><th scope="col" class="number">Size</th><th scope="col">Verified</th>
+        <th scope="col"><span class="visually-hidden">Download</span></th></tr></thead>
+      <tbody>${made.files.map((file) => {
         const found = Object.entries(checks[file.name] ?? {}).filter(([name, value]) => REPORTED.includes(name) && value != null);
         return html`<tr key=${file.name}>
-          <th scope="row"><code>${file.name}</code><span class="sub" title=${file.sha256}>sha256 ${file.sha256.slice(0, 12)}…</span></th>
+          <th scope="row"><code>${file.name}</code>
+            <span class="sub" title=${file.sha256}>sha256 ${file.sha256.slice(0, 12)}…</span></th>
           <td class="number nowrap">${bytes(file.bytes)}</td>
-          <td>${file.verified ? html`<span class="badge" data-tone="good"><i aria-hidden="true"></i>${file.verified}</span>` : html`<span class="muted">no network in it</span>`}
-            ${found.length > 0 && html`<span class="sub">${found.map(([name, value]) => `${label(name).toLowerCase()} ${/accuracy|agreement/.test(name) ? percent(/** @type {any} */ (value)) : number(/** @type {any} */ (value))}`).join(' · ')}</span>`}</td>
-          <td class="number"><a class="button" download href=${`${API}/exports/${made.id}/files/${encodeURIComponent(file.name)}`}>Download<span class="visually-hidden"> ${file.name}</span></a></td>
+          <td>${file.verified ? html`<span class="badge" data-tone="good"><i aria-hidden="true"></i>
+            ${file.verified}</span>` : html`<span class="muted">no network in it</span>`}
+            ${found.length > 0 && html`<span class="sub">
+              ${found.map(([name, value]) => `${label(name).toLowerCase()} ${/accuracy|agreement/.test(name) ? percent(/** @type {any} */ (value)) : number(/** @type {any} */ (value))}`).join(' · ')}</span>`}</td>
+          <td class="number">
+            <a class="button" download href=${`${API}/exports/${made.id}/files/${encodeURIComponent(file.name)}`}>Download<span class="visually-hidden"> ${file.name}</span>
+            </a></td>
         </tr>`;
       })}</tbody>
     </table>

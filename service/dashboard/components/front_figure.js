@@ -3,8 +3,9 @@ import { html, useMemo } from '../core/html.js';
 import { rowsOf, scoredRows } from '../core/columns.js';
 import { figure, label, plural } from '../core/format.js';
 import { changeQuery, navigate, studyHref, useQuery } from '../core/router.js';
-import { frontOf, frontOption } from '../charts/front.js';
+import { chosenOverlay, frontOf, frontOption } from '../charts/front.js';
 import { Chart } from './chart.js';
+import { Choice } from './choice.js';
 
 /** Which metrics the front shows, and how: from the address. @param {any} columns */
 export function useFrontView(columns) {
@@ -20,7 +21,7 @@ export function useFrontView(columns) {
 }
 
 /**
- * @param {{study: any, columns: any, view: import('../charts/front.js').FrontView, limits: Record<string, number>, chosen: number | null}} props
+ * @param {{study: any, columns: any, view: import('../charts/front.js').FrontView, limits: Record<string, number | null>, chosen: number | null}} props limits: those of the sliders
  */
 export function FrontFigure({ study, columns, view, limits, chosen }) {
   const { front, rest, infeasible } = useMemo(() => {
@@ -33,20 +34,21 @@ export function FrontFigure({ study, columns, view, limits, chosen }) {
     };
   }, [columns, view]);
   const baseline = view.x !== 'accuracy' && view.y === 'accuracy'
-    ? study.final.filter((/** @type {any} */ row) => row.baseline_validation_accuracy != null).map((/** @type {any} */ row) => ({ candidate: row.candidate, x: row[view.x], y: row.baseline_validation_accuracy }))
+    ? study.final.filter((row) => row.baseline_validation_accuracy != null).map((row) => ({ candidate: row.candidate, x: row[view.x], y: row.baseline_validation_accuracy }))
     : [];
   const { figures } = columns;
   const ends = [front[0], front[front.length - 1]];
   const summary = front.length === 0
     ? 'No candidate in budget has been scored yet.'
     : `${plural(front.length, 'student')} ${front.length === 1 ? 'is' : 'are'} on the front and ${rest.length.toLocaleString('en')} dominated: ${label(view.y).toLowerCase()} from ${figure(view.y, figures[view.y][ends[0]])} to ${figure(view.y, figures[view.y][ends[1]])}, ${label(view.x).toLowerCase()} from ${figure(view.x, figures[view.x][ends[0]])} to ${figure(view.x, figures[view.x][ends[1]])}.`;
-  const open = (/** @type {any} */ event) => {
+  const open = (event) => {
     const i = event.value?.[3];
     if (i != null) navigate(studyHref(study, `/candidates/${columns.candidate[i]}`));
   };
   return html`<${Chart} title="Pareto front" name="front" height=${430} summary=${summary}
-    depends=${[columns, view, limits.parameters, ...Object.values(limits), chosen, study.final]} shape=${`${view.x} ${view.y} ${view.logX} ${view.logY} ${view.color}`}
-    option=${frontOption({ columns, view, front, rest, infeasible, teacher: study.teacher, limits, chosen, baseline })}
+    depends=${[columns, view, JSON.stringify(study.budget), JSON.stringify(study.final)]} shape=${`${view.x} ${view.y} ${view.logX} ${view.logY} ${view.color}`}
+    option=${frontOption({ columns, view, front, rest, infeasible, teacher: study.teacher, limits: study.budget, baseline })}
+    overlay=${chosenOverlay(columns, view, chosen, limits)} overlayDepends=${[chosen, ...Object.values(limits)]}
     onSelect=${open} controls=${html`<${Controls} columns=${columns} view=${view} />`}
     stops=${front.map((i, k) => ({ series: 3, index: k, text: `candidate ${columns.candidate[i]}, ${label(view.y)} ${figure(view.y, figures[view.y][i])}, ${label(view.x)} ${figure(view.x, figures[view.x][i])}`, href: studyHref(study, `/candidates/${columns.candidate[i]}`) }))}
     table=${{
@@ -59,10 +61,9 @@ export function FrontFigure({ study, columns, view, limits, chosen }) {
 function Controls({ columns, view }) {
   const names = Object.keys(columns.figures);
   const select = (/** @type {string} */ title, /** @type {string} */ key, /** @type {string} */ value, /** @type {string} */ none) => html`
-    <label>${title} <select value=${value} onChange=${(/** @type {any} */ event) => changeQuery({ [key]: event.target.value })}>
-      ${none && html`<option value="">${none}</option>`}${names.map((name) => html`<option key=${name} value=${name} selected=${name === value}>${label(name)}</option>`)}</select></label>`;
-  const check = (/** @type {string} */ title, /** @type {boolean} */ value, /** @type {any} */ change) => html`
-    <label><input type="checkbox" checked=${value} onChange=${(/** @type {any} */ event) => changeQuery(change(event.target.checked))} /> ${title}</label>`;
+    <${Choice} label=${title} value=${value} none=${none} options=${names.map((name) => [name, label(name)])} set=${(/** @type {string} */ next) => changeQuery({ [key]: next })} />`;
+  const check = (/** @type {string} */ title, /** @type {boolean} */ value, change) => html`
+    <label><input type="checkbox" checked=${value} onChange=${(event) => changeQuery(change(event.target.checked))} /> ${title}</label>`;
   return html`
     ${select('Y', 'y', view.y, '')} ${select('X', 'x', view.x, '')} ${select('Colour', 'color', view.color, 'none')}
     ${check('Log X', view.logX, (/** @type {boolean} */ on) => ({ logx: on ? null : 'no' }))}

@@ -44,12 +44,17 @@ export function Logs({ study, trial, attempts }) {
   }, [log.text]);
   return html`
     <div class="toolbar">
-      <div class="grow"><input type="search" aria-label="Search the log" placeholder="Search the log" onInput=${(/** @type {any} */ event) => setWanted(event.target.value)} /></div>
-      ${attempts.length > 1 && html`<select aria-label="Attempt" onChange=${(/** @type {any} */ event) => setAttempt(Number(event.target.value))}>${attempts.map((one) => html`<option key=${one.n} value=${one.n} selected=${one.n === (attempt ?? attempts[attempts.length - 1].n)}>Attempt ${one.n}: ${one.state}</option>`)}</select>`}
-      <span class="muted small" role="status">${needle ? plural(found.length, 'line') : log.ended ? `${plural(lines.length, 'line')}` : 'following'}</span>
+      <div class="grow">
+        <input type="search" aria-label="Search the log" placeholder="Search the log" onInput=${(event) => setWanted(event.target.value)} />
+        </div>
+      ${attempts.length > 1 && html`<select aria-label="Attempt" onChange=${(event) => setAttempt(Number(event.target.value))}>
+        ${attempts.map((one) => html`<option key=${one.n} value=${one.n} selected=${one.n === (attempt ?? attempts[attempts.length - 1].n)}>Attempt ${one.n}: ${one.state}</option>`)}</select>`}
+      <span class="muted small" role="status">
+        ${needle ? plural(found.length, 'line') : log.ended ? `${plural(lines.length, 'line')}` : 'following'}</span>
     </div>
     <div class="log" ref=${box} tabindex="0" role="region" aria-label=${`Log of trial ${trial}`} data-testid="log">
-      ${log.error ? html`<div>${log.error.message}</div>` : found.slice(-SHOWN).map((line, i) => html`<div key=${i}>${needle ? marked(line, needle) : line || ' '}</div>`)}
+      ${log.error ? html`<div>${log.error.message}</div>` : found.slice(-SHOWN).map((line, i) => html`<div key=${i}>
+        ${needle ? marked(line, needle) : line || ' '}</div>`)}
     </div>`;
 }
 

@@ -33,7 +33,7 @@ async function layout(graph) {
 /** A smooth line through dagre's points. @param {{x: number, y: number}[]} points */
 function path(points) {
   const [first, ...rest] = points;
-  const middle = (/** @type {any} */ a, /** @type {any} */ b) => `${(a.x + b.x) / 2},${(a.y + b.y) / 2}`;
+  const middle = (a, b) => `${(a.x + b.x) / 2},${(a.y + b.y) / 2}`;
   const bends = rest.slice(0, -1).map((point, i) => `Q${point.x},${point.y} ${middle(point, rest[i + 1])}`);
   const last = rest[rest.length - 1];
   return `M${first.x},${first.y} ${bends.join(' ')} L${last.x},${last.y}`;
@@ -67,15 +67,20 @@ export function Network({ graph }) {
   return html`
     <div class="chart-controls">
       <span class="muted">Shade by</span>
-      <span class="segmented" role="group" aria-label="Shade by">${Object.entries(COSTS).map(([name, title]) => html`<button key=${name} aria-pressed=${cost === name} onClick=${() => setCost(/** @type {any} */ (name))}>${title}</button>`)}</span>
-      <span class="segmented" role="group" aria-label="Zoom"><button aria-label="Smaller" onClick=${() => setZoom(Math.max(0.4, zoom / 1.25))}>−</button><button aria-label="Larger" onClick=${() => setZoom(Math.min(2, zoom * 1.25))}>+</button></span>
+      <span class="segmented" role="group" aria-label="Shade by">
+        ${Object.entries(COSTS).map(([name, title]) => html`<button key=${name} aria-pressed=${cost === name} onClick=${() => setCost(/** @type {any} */ (name))}>
+        ${title}</button>`)}</span>
+      <span class="segmented" role="group" aria-label="Zoom">
+        <button aria-label="Smaller" onClick=${() => setZoom(Math.max(0.4, zoom / 1.25))}>−</button>
+        <button aria-label="Larger" onClick=${() => setZoom(Math.min(2, zoom * 1.25))}>+</button></span>
       <span class="muted">${count(graph.nodes.length)} operations, ${count(graph.edges.length)} edges</span>
     </div>
     <div class="grid">
       <div class="network span-8">
         <svg ref=${picture} width=${drawn.width * zoom} height=${drawn.height * zoom} viewBox=${`0 0 ${drawn.width} ${drawn.height}`} role="listbox" aria-label="Operations of the student, input first" onKeyDown=${step}>
           <${Stages} graph=${graph} drawn=${drawn} />
-          <g aria-hidden="true">${drawn.paths.map((/** @type {any} */ edge) => html`<path key=${`${edge.source} ${edge.target}`} class=${classes('edge', chosen !== null && (edge.source === chosen || edge.target === chosen) && 'near')} d=${path(edge.points)} />`)}</g>
+          <g aria-hidden="true">
+            ${drawn.paths.map((edge) => html`<path key=${`${edge.source} ${edge.target}`} class=${classes('edge', chosen !== null && (edge.source === chosen || edge.target === chosen) && 'near')} d=${path(edge.points)} />`)}</g>
           ${graph.nodes.map((node) => html`<${Box} key=${node.id} node=${node} spot=${drawn.spots[node.id]} share=${node[cost] / most} chosen=${node.id === chosen} reachable=${node.id === (chosen ?? first)} choose=${setChosen} />`)}
         </svg>
       </div>
@@ -88,10 +93,10 @@ function Box({ node, spot, share, chosen, reachable, choose }) {
   const choosing = () => choose(node.id);
   return html`
     <g class="node" data-node=${node.id} role="option" aria-selected=${chosen} tabindex=${reachable ? 0 : -1} transform=${`translate(${spot.x - WIDTH / 2},${spot.y - HEIGHT / 2})`}
-      aria-label=${`${node.label}: ${count(node.parameters)} parameters`} onMouseEnter=${choosing} onFocus=${choosing} onClick=${choosing}>
+      aria-label=${`${clipped(node.operation)} ${node.shape.join(' × ')}, ${count(node.parameters)} parameters`} onMouseEnter=${choosing} onFocus=${choosing} onClick=${choosing}>
       <rect class="box" width=${WIDTH} height=${HEIGHT} rx="4" />
       <rect class="heat" x="1" y="1" width=${WIDTH - 2} height=${HEIGHT - 2} rx="3" opacity=${(0.34 * Math.sqrt(share)).toFixed(3)} />
-      <text x=${WIDTH / 2} y=${HEIGHT / 2 - 6}>${clipped(node.operation)}</text>
+      <text x=${WIDTH / 2} y=${HEIGHT / 2 - 6}>${clipped(node.operation)}${' '}</text>
       <text class="channels" x=${WIDTH / 2} y=${HEIGHT / 2 + 8}>${node.shape.join(' × ')}</text>
     </g>`;
 }
@@ -108,13 +113,15 @@ function Stages({ graph, drawn }) {
     tops.set(node.stage, Math.min(top, tops.get(node.stage) ?? Infinity));
   }
   return html`<g aria-hidden="true">${[...tops].map(([stage, y]) => html`<g key=${stage}>
-    <line class="stage-line" x1="0" x2=${drawn.width} y1=${y} y2=${y} /><text class="stage" x="6" y=${y + 12}>stage ${stage}</text></g>`)}</g>`;
+    <line class="stage-line" x1="0" x2=${drawn.width} y1=${y} y2=${y} />
+      <text class="stage" x="6" y=${y + 12}>stage ${stage}</text></g>`)}</g>`;
 }
 
 /** @param {{node: Operation | null, graph: Graph}} props */
 function Details({ node, graph }) {
   const { totals, teacher } = graph;
-  const share = (/** @type {number} */ part, /** @type {number} */ all) => (all ? html` <small>${percent(part / all, 1)}</small>` : '');
+  const share = (/** @type {number} */ part, /** @type {number} */ all) => (all ? html` <small>
+    ${percent(part / all, 1)}</small>` : '');
   return html`
     <h3>${node ? node.label : 'The whole student'}</h3>
     ${node ? html`<dl class="pairs">
@@ -126,8 +133,10 @@ function Details({ node, graph }) {
       <dt>Its result in memory</dt><dd>${bytes(node.bytes)}</dd></dl>`
       : html`<p class="muted small">Point at an operation, or walk with the arrow keys.</p>`}
     <h3 class="apart">Totals</h3>
-    <dl class="pairs">${['parameters', 'macs', 'peak_activation_bytes', 'weight_bytes'].filter((name) => totals[name] != null).map((name) => {
+    <dl class="pairs">
+      ${['parameters', 'macs', 'peak_activation_bytes', 'weight_bytes'].filter((name) => totals[name] != null).map((name) => {
       const say = name.endsWith('bytes') ? bytes : name === 'macs' ? short : count;
-      return html`<dt key=${name}>${label(name)}</dt><dd>${say(totals[name])}${teacher[name] ? html` <small>of ${say(teacher[name])}</small>` : ''}</dd>`;
+      return html`<dt key=${name}>${label(name)}</dt><dd>
+        ${say(totals[name])}${teacher[name] ? html` <small>of ${say(teacher[name])}</small>` : ''}</dd>`;
     })}</dl>`;
 }

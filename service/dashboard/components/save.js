@@ -16,7 +16,7 @@ export function download(content, file) {
  * @param {any[][]} rows
  */
 export function csvOf(head, rows) {
-  const cell = (/** @type {any} */ value) => {
+  const cell = (value) => {
     const text = typeof value === 'string' ? value.replace(/^[=+\-@\t\r]/, "'$&") : String(value ?? '');
     return /[",\n]/.test(text) ? `"${text.replace(/"/g, '""')}"` : text;
   };

@@ -24,7 +24,7 @@ function Slider({ name, range, limit, set }) {
   const id = useId();
   const step = limit === null ? STEPS : stepAt(limit, range);
   const text = limit === null ? 'any' : `≤ ${figure(name, limit)}`;
-  const move = (/** @type {any} */ event) => {
+  const move = (event) => {
     const next = Number(event.target.value);
     set(name, next >= STEPS ? null : valueAt(next, range));
   };

@@ -5,13 +5,15 @@ import { Icon } from './icon.js';
 /** @param {{lines?: number}} props */
 export const Loading = ({ lines = 5 }) => html`
   <div class="loading" role="status"><span class="visually-hidden">Loading</span>
-    ${Array.from({ length: lines }, (_, i) => html`<div class="bone" key=${i} style=${{ width: `${92 - ((i * 29) % 45)}%` }}></div>`)}
+    ${Array.from({ length: lines }, (_, i) => html`<div class="bone" key=${i} style=${{ width: `${92 - ((i * 29) % 45)}%` }}>
+      </div>`)}
   </div>`;
 
 /** @param {{title: string, children?: any}} props */
 export const Empty = ({ title, children }) => html`
   <div class="empty">
-    <svg width="72" height="48" viewBox="0 0 72 48" aria-hidden="true"><path d="M4 4v40h64" /><path class="curve" d="M12 38C14 20 28 10 60 9" /></svg>
+    <svg width="72" height="48" viewBox="0 0 72 48" aria-hidden="true"><path d="M4 4v40h64" />
+      <path class="curve" d="M12 38C14 20 28 10 60 9" /></svg>
     <p class="empty-title">${title}</p>${children}
   </div>`;
 
@@ -43,7 +45,8 @@ export const NotFound = () => html`
 export function Loaded({ resource, lines, children }) {
   const { data, error, reload } = resource;
   if (data) {
-    return html`${error && html`<p class="stale" role="status"><${Icon} name="warning" />${error.message} You see what was known last.</p>`}${children(data)}`;
+    return html`${error && html`<p class="stale" role="status"><${Icon} name="warning" />
+      ${error.message} You see what was known last.</p>`}${children(data)}`;
   }
   return error ? html`<${Failure} error=${error} retry=${reload} />` : html`<${Loading} lines=${lines} />`;
 }

@@ -39,7 +39,8 @@ export function StudyHead({ study, reload = () => {}, page, crumb, children }) {
   return html`
     <div class="page-head">
       <p class="crumbs"><a href="/studies">Studies</a><span aria-hidden="true">/</span>${crumb
-        ? html`<a href=${studyHref(study)}>${study.name}</a><span aria-hidden="true">/</span><a href=${studyHref(study, '/candidates')}>Candidates</a>`
+        ? html`<a href=${studyHref(study)}>${study.name}</a><span aria-hidden="true">/</span>
+          <a href=${studyHref(study, '/candidates')}>Candidates</a>`
         : study.id}</p>
       <h1>${crumb ?? study.name}</h1>
       ${children}
@@ -81,7 +82,9 @@ function Extend({ study, reload }) {
             <input id="extend-seconds" name="seconds" type="number" min="1" placeholder="no limit" value=${study.limits.seconds ? study.limits.seconds * 2 : ''} />
             <span class="hint">${Math.round(study.seconds)} so far</span></div>
         </div>
-        <footer class="page-head"><div class="actions"><button type="button" onClick=${() => setOpen(false)}>Not now</button><button class="primary">Extend</button></div></footer>
+        <footer class="page-head"><div class="actions">
+          <button type="button" onClick=${() => setOpen(false)}>Not now</button>
+          <button class="primary">Extend</button></div></footer>
       </form>
     <//>`;
 }
@@ -116,11 +119,15 @@ function More({ study, reload }) {
     </details>
     <${Dialog} title="Name and labels" open=${editing} close=${() => setEditing(false)}>
       <form class="stack" onSubmit=${save}>
-        <div class="field"><label for="study-name">Name</label><input id="study-name" name="name" required value=${study.name} /></div>
+        <div class="field"><label for="study-name">Name</label>
+          <input id="study-name" name="name" required value=${study.name} /></div>
         <div class="field"><label for="study-labels">Labels</label>
-          <textarea id="study-labels" name="labels" rows="4" placeholder="device: esp32">${Object.entries(study.labels).map((pair) => pair.join(': ')).join('\n')}</textarea>
+          <textarea id="study-labels" name="labels" rows="4" placeholder="device: esp32">
+            ${Object.entries(study.labels).map((pair) => pair.join(': ')).join('\n')}</textarea>
           <span class="hint">One a line, as name: value</span></div>
-        <footer class="page-head"><div class="actions"><button type="button" onClick=${() => setEditing(false)}>Not now</button><button class="primary">Save</button></div></footer>
+        <footer class="page-head"><div class="actions">
+          <button type="button" onClick=${() => setEditing(false)}>Not now</button>
+          <button class="primary">Save</button></div></footer>
       </form>
     <//>`;
 }

@@ -42,7 +42,7 @@ export const searched = (columns) =>
 export const thinned = (rows, n) =>
   rows.length <= n ? rows : Array.from({ length: n }, (_, k) => rows[Math.floor((k * rows.length) / n)]);
 
-/** Smallest and largest of a column's numbers. @param {(number | null)[]} values @param {number[]} [rows] */
+/** Smallest and largest of a column's numbers. @param {(number | null)[]} values @param {number[]} [rows] @returns {[number, number]} */
 export function extent(values, rows) {
   let [low, high] = [Infinity, -Infinity];
   const see = (/** @type {number | null} */ value) => {

@@ -6,7 +6,7 @@
 export function resolve(schema, root) {
   if (!schema.$ref) return schema;
   const { $ref, ...beside } = schema;
-  const target = $ref.slice(2).split('/').reduce((/** @type {any} */ at, /** @type {string} */ part) => at[part], root);
+  const target = $ref.slice(2).split('/').reduce((at, /** @type {string} */ part) => at[part], root);
   return { ...resolve(target, root), ...beside };
 }
 

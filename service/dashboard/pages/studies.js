@@ -37,29 +37,36 @@ export default function StudiesPage() {
       ${studies.data && html`<span class="muted">${count(studies.data.total)}</span>`}
       <div class="actions"><a class="button primary" href="/studies/new"><${Icon} name="plus" />New study</a></div></div>
     <${Filter} query=${query} />
-    <${Loaded} resource=${studies} lines=${9}>${(/** @type {any} */ data) => data.items.length
+    <${Loaded} resource=${studies} lines=${9}>${(data) => data.items.length
       ? html`<${Table} studies=${data.items} query=${query} picked=${picked} setPicked=${setPicked} />
-          <${Bulk} studies=${data.items.filter((/** @type {any} */ one) => picked.includes(one.id))} done=${() => { setPicked([]); studies.reload(); }} />`
+          <${Bulk} studies=${data.items.filter((one) => picked.includes(one.id))} done=${() => { setPicked([]); studies.reload(); }} />`
       : html`<div class="panel"><${Empty} title=${filtered ? 'No study fits this filter' : 'No study yet'}>
-          ${filtered ? html`<p><a href="/studies">Show all</a></p>` : html`<p>A study searches for a small network that does your big one's work.</p><p><a class="button primary" href="/studies/new">Make the first one</a></p>`}<//></div>`}<//>
+          ${filtered ? html`<p><a href="/studies">Show all</a>
+            </p>` : html`<p>A study searches for a small network that does your big one's work.</p><p>
+            <a class="button primary" href="/studies/new">Make the first one</a></p>`}<//></div>`}<//>
     <${Equivalents} texts=${{ CLI: 'autokd study list', curl: curl('/studies'), Python: 'import autokd\n\nwith autokd.Store.open("sqlite:///autokd.db") as store:\n    studies = store.studies()' }} />`;
 }
 
 /** @param {{query: URLSearchParams}} props */
 function Filter({ query }) {
   let timer = 0;
-  const type = (/** @type {any} */ event) => {
+  const type = (event) => {
     const { value } = event.target;
     clearTimeout(timer);
     timer = window.setTimeout(() => changeQuery({ q: value }), 200);
   };
   return html`
     <div class="toolbar" role="search">
-      <div class="grow"><input type="search" aria-label="Search by name" placeholder="Search by name" value=${query.get('q') ?? ''} onInput=${type} /></div>
-      <select aria-label="State" value=${query.get('state') ?? ''} onChange=${(/** @type {any} */ event) => changeQuery({ state: event.target.value })}>
-        <option value="">Any state</option>${STATES.map((state) => html`<option key=${state} value=${state} selected=${query.get('state') === state}>${state}</option>`)}
+      <div class="grow">
+        <input type="search" aria-label="Search by name" placeholder="Search by name" value=${query.get('q') ?? ''} onInput=${type} />
+        </div>
+      <select aria-label="State" value=${query.get('state') ?? ''} onChange=${(event) => changeQuery({ state: event.target.value })}>
+        <option value="">Any state</option>
+          ${STATES.map((state) => html`<option key=${state} value=${state} selected=${query.get('state') === state}>
+          ${state}</option>`)}
       </select>
-      ${query.get('label') && html`<button onClick=${() => changeQuery({ label: null })}>${query.get('label')} <${Icon} name="close" size="12" /></button>`}
+      ${query.get('label') && html`<button onClick=${() => changeQuery({ label: null })}>
+        ${query.get('label')} <${Icon} name="close" size="12" /></button>`}
     </div>`;
 }
 
@@ -77,22 +84,29 @@ function Table({ studies, query, picked, setPicked }) {
     const mine = order.replace('-', '') === name;
     const down = order.startsWith('-');
     return html`<th scope="col" class=${more} aria-sort=${mine ? (down ? 'descending' : 'ascending') : null}>
-      <button onClick=${() => changeQuery({ order: mine && down ? name : `-${name}` })}>${title}${mine && html` <${Icon} name=${down ? 'down' : 'up'} size="12" />`}</button></th>`;
+      <button onClick=${() => changeQuery({ order: mine && down ? name : `-${name}` })}>
+        ${title}${mine && html` <${Icon} name=${down ? 'down' : 'up'} size="12" />`}</button></th>`;
   };
   return html`
     <div class="panel flush"><div class="table-box" tabindex="0" role="region" aria-label="Studies"><table class="studies">
       <thead><tr>
-        <th scope="col"><input type="checkbox" aria-label="All studies" checked=${all} onChange=${() => setPicked(all ? [] : studies.map((one) => one.id))} /></th>
+        <td><input type="checkbox" aria-label="All studies" checked=${all} onChange=${() => setPicked(all ? [] : studies.map((one) => one.id))} />
+          </td>
         ${head('name', 'Name')}${head('state', 'State')}${head('best', 'Best in budget', 'number')}${head('front', 'Front', 'number')}
         <th scope="col">Hypervolume</th>${head('progress', 'Progress')}${head('updated', 'Updated', 'number')}
       </tr></thead>
       <tbody>${sorted.map((study) => html`<tr key=${study.id}>
-        <td><input type="checkbox" aria-label=${`Select ${study.name}`} checked=${picked.includes(study.id)} onChange=${() => toggle(study.id)} /></td>
-        <th scope="row"><a class="table-name" href=${studyHref(study)}>${study.name}</a><${Labels} labels=${study.labels} /></th>
+        <td><input type="checkbox" aria-label=${`Select ${study.name}`} checked=${picked.includes(study.id)} onChange=${() => toggle(study.id)} />
+          </td>
+        <th scope="row"><a class="table-name" href=${studyHref(study)}>${study.name}</a>
+          <${Labels} labels=${study.labels} /></th>
         <td><${Badge} state=${study.state} reason=${study.stop_reason} /></td>
-        <td class="number">${study.best ? html`<strong>${figure(study.objectives[0].metric, study.best[study.objectives[0].metric])}</strong><span class="sub">${count(study.best.parameters)} parameters</span>` : html`<span class="muted">–</span>`}</td>
+        <td class="number">${study.best ? html`<strong>
+          ${figure(study.objectives[0].metric, study.best[study.objectives[0].metric])}</strong><span class="sub">
+          ${count(study.best.parameters)} parameters</span>` : html`<span class="muted">–</span>`}</td>
         <td class="number">${study.front_size || html`<span class="muted">–</span>`}</td>
-        <td><${Sparkline} values=${study.hypervolume} label=${`Hypervolume, now ${number(study.hypervolume[study.hypervolume.length - 1])}`} /></td>
+        <td><${Sparkline} values=${study.hypervolume} label=${`Hypervolume, now ${number(study.hypervolume[study.hypervolume.length - 1])}`} />
+          </td>
         <td><${Progressed} study=${study} /></td>
         <td class="number nowrap muted">${ago(study.updated)}</td>
       </tr>`)}</tbody>
@@ -102,15 +116,19 @@ function Table({ studies, query, picked, setPicked }) {
 /** @param {{study: any}} props */
 function Progressed({ study }) {
   const { trials, limits } = study;
-  return html`<div class="progressed">${study.progress < 1 && html`<${Progress} done=${study.progress} label=${`Progress of ${study.name}`} />`}
-    <span class="sub">${count(trials.total)}${limits.trials ? ` of ${count(limits.trials)}` : ''} trials${study.seconds_left != null ? ` · ${duration(study.seconds_left)} left` : ''}</span></div>`;
+  return html`<div class="progressed">
+    ${study.progress < 1 && html`<${Progress} done=${study.progress} label=${`Progress of ${study.name}`} />`}
+    <span class="sub">
+      ${count(trials.total)}${limits.trials ? ` of ${count(limits.trials)}` : ''} trials${study.seconds_left != null ? ` · ${duration(study.seconds_left)} left` : ''}</span>
+      </div>`;
 }
 
 /** @param {{labels: Record<string, string>}} props */
 const Labels = ({ labels }) => {
   const pairs = Object.entries(labels);
   return pairs.length > 0 && html`<span class="chips">${pairs.map(([key, value]) => html`
-    <a class="chip" key=${key} href=${`/studies?label=${encodeURIComponent(`${key}:${value}`)}`} title=${`${key}: ${value}`}>${key}: ${value}</a>`)}</span>`;
+    <a class="chip" key=${key} href=${`/studies?label=${encodeURIComponent(`${key}:${value}`)}`} title=${`${key}: ${value}`}>
+      ${key}: ${value}</a>`)}</span>`;
 };
 
 /** What to do with those that are picked. @param {{studies: any[], done: () => void}} props */

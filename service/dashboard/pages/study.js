@@ -23,14 +23,14 @@ export default function StudyPage({ study: name }) {
   const study = useResource(address(studyPath(name)), { live });
   const columns = useResource(address(`${studyPath(name)}/columns`), { live, kinds: ['trial', 'study'] });
   useEffect(() => void (study.data && setLive(study.data.id)), [study.data?.id]);
-  return html`<${Loaded} resource=${study} lines=${8}>${(/** @type {any} */ data) => html`
+  return html`<${Loaded} resource=${study} lines=${8}>${(data) => html`
     <${StudyHead} study=${data} reload=${study.reload} page="" />
     <${Health} notes=${data.health} error=${data.error} />
     <${Figures} study=${data} />
     ${data.trials.total === 0 && !columns.data?.candidate.length
       ? html`<div class="panel"><${Empty} title=${data.state === 'queued' ? 'Waiting for a worker' : 'No candidate yet'}>
           <p>The first students appear here as soon as they are proposed; the teacher may be training.</p><//></div>`
-      : html`<${Loaded} resource=${columns} lines=${10}>${(/** @type {any} */ all) => html`<${Overview} study=${data} columns=${all} />`}<//>`}
+      : html`<${Loaded} resource=${columns} lines=${10}>${(all) => html`<${Overview} study=${data} columns=${all} />`}<//>`}
     ${data.final.length > 0 && html`<${FinalStage} study=${data} />`}
     <${SearchFigures} study=${data} />
     <${Equivalents} texts=${{
@@ -44,7 +44,8 @@ export default function StudyPage({ study: name }) {
 function Health({ notes, error }) {
   const all = error ? [{ level: 'error', code: 'error', message: error }, ...notes] : notes;
   return all.length > 0 && html`<ul class="notes" aria-label="Health notes">${all.map((note) => html`
-    <li class="note" data-level=${note.level} key=${note.code}><${Icon} name=${note.level} /><span><span class="visually-hidden">${note.level}: </span>${note.message}</span></li>`)}</ul>`;
+    <li class="note" data-level=${note.level} key=${note.code}><${Icon} name=${note.level} /><span>
+      <span class="visually-hidden">${note.level}: </span>${note.message}</span></li>`)}</ul>`;
 }
 
 /** The study in six numbers. @param {{study: any}} props */
@@ -56,15 +57,21 @@ function Figures({ study }) {
   return html`
     <dl class="figures" data-testid="figures">
       <div><dt>Best ${label(objective.metric).toLowerCase()}</dt><dd>${figure(objective.metric, best?.[objective.metric])}
-        <small>${gain == null ? 'nothing in budget yet' : objective.metric === 'accuracy' ? `${points(gain)} against the teacher` : 'validation split'}</small></dd></div>
+        <small>${gain == null ? 'nothing in budget yet' : objective.metric === 'accuracy' ? `${points(gain)} vs teacher` : 'validation split'}</small>
+          </dd></div>
       <div><dt>Its parameters</dt><dd>${count(best?.parameters)}
-        <small>${best && teacher.parameters ? `${short(teacher.parameters / best.parameters)}× fewer than the teacher` : '–'}</small></dd></div>
+        <small>${best && teacher.parameters ? `${short(teacher.parameters / best.parameters)}× fewer than teacher` : '–'}</small>
+          </dd></div>
       <div><dt>Its peak memory</dt><dd>${figure('peak_activation_bytes', best?.peak_activation_bytes)}
-        <small>${best && teacher.peak_activation_bytes ? `${short(teacher.peak_activation_bytes / best.peak_activation_bytes)}× less than the teacher` : '–'}</small></dd></div>
+        <small>${best && teacher.peak_activation_bytes ? `${short(teacher.peak_activation_bytes / best.peak_activation_bytes)}× less than teacher` : '–'}</small>
+          </dd></div>
       <div><dt>Front</dt><dd>${plural(study.front_size, 'student')}<small>hypervolume ${number(volume)}</small></dd></div>
-      <div><dt>Trials</dt><dd>${count(trials.total)}<small>${limits.trials ? `of ${count(limits.trials)}` : 'no limit'} · ${count(trials.failed)} failed</small>
+      <div><dt>Trials</dt><dd>${count(trials.total)}<small>
+        ${limits.trials ? `of ${count(limits.trials)}` : 'no limit'} · ${count(trials.failed)} failed</small>
         ${study.progress < 1 && html`<${Progress} done=${study.progress} label="Progress of the search" />`}</dd></div>
-      <div><dt>Time</dt><dd>${duration(study.seconds)}<small>${study.seconds_left != null ? `about ${duration(study.seconds_left)} left` : `${count(trials.infeasible)} over budget cost none`}</small></dd></div>
+      <div><dt>Time</dt><dd>${duration(study.seconds)}<small>
+        ${study.seconds_left != null ? `about ${duration(study.seconds_left)} left` : `${count(trials.infeasible)} over budget, untrained`}</small>
+        </dd></div>
     </dl>`;
 }
 
@@ -92,14 +99,14 @@ function Overview({ study, columns }) {
   const [limits, setLimit] = useLimits();
   const view = useFrontView(columns);
   const scored = useMemo(() => scoredRows(columns), [columns]);
-  const metrics = useMemo(() => SLIDERS.filter((name) => columns.figures[name]?.some((/** @type {any} */ value) => value != null))
+  const metrics = useMemo(() => SLIDERS.filter((name) => columns.figures[name]?.some((value) => value != null))
     .map((name) => ({ name, range: extent(columns.figures[name], scored.length ? scored : rowsOf(columns)) })), [columns, scored]);
   const objective = study.objectives[0];
   const chosen = useMemo(() => bestWithin(columns, scored, limits, objective), [columns, scored, limits]);
-  const within = Object.fromEntries(Object.entries(limits).filter(([, limit]) => limit != null));
   return html`
     <div class="grid stretch">
-      <section class="panel span-8"><${FrontFigure} study=${study} columns=${columns} view=${view} limits=${{ ...study.budget, ...within }} chosen=${chosen} /></section>
+      <section class="panel span-8">
+        <${FrontFigure} study=${study} columns=${columns} view=${view} limits=${limits} chosen=${chosen} /></section>
       <section class="panel span-4 with-answer" aria-label="Best student within limits">
         <h2>Best student within</h2>
         <${Sliders} metrics=${metrics.slice(0, 4)} limits=${limits} set=${setLimit} />
@@ -111,7 +118,8 @@ function Overview({ study, columns }) {
 /** @param {{study: any, columns: any, row: number | null, objective: {metric: string}}} props */
 function Answer({ study, columns, row, objective }) {
   if (row === null) {
-    return html`<div class="answer" data-testid="answer"><p><strong>No student is that small.</strong></p><p class="muted small">Allow more, or extend the search with a smaller budget.</p></div>`;
+    return html`<div class="answer" data-testid="answer"><p><strong>No student is that small.</strong></p>
+      <p class="muted small">Allow more, or extend the search with a smaller budget.</p></div>`;
   }
   const { teacher } = study;
   const value = columns.figures[objective.metric][row];
@@ -119,8 +127,12 @@ function Answer({ study, columns, row, objective }) {
   const candidate = columns.candidate[row];
   return html`
     <div class="answer" data-testid="answer">
-      <p class="answer-figure">${figure(objective.metric, value)} ${objective.metric === 'accuracy' && teacher.accuracy != null && html`<small>${points(value - teacher.accuracy)} against the teacher</small>`}</p>
-      <dl class="pairs">${shown.map((name) => html`<dt key=${name}>${label(name)}</dt><dd>${figure(name, columns.figures[name][row])} ${teacher[name] && html`<small>${percent(columns.figures[name][row] / teacher[name], 1)} of the teacher's</small>`}</dd>`)}</dl>
+      <p class="answer-figure">
+        ${figure(objective.metric, value)} ${objective.metric === 'accuracy' && teacher.accuracy != null && html`<small>
+        ${points(value - teacher.accuracy)} against the teacher</small>`}</p>
+      <dl class="pairs">${shown.map((name) => html`<dt key=${name}>${label(name)}</dt><dd>
+        ${figure(name, columns.figures[name][row])} ${teacher[name] && html`<small>
+        ${percent(columns.figures[name][row] / teacher[name], 1)} of the teacher's</small>`}</dd>`)}</dl>
       <footer>
         <a class="button" href=${studyHref(study, `/candidates/${candidate}`)}>Candidate ${candidate}</a>
         <${ExportButton} primary study=${study} trial=${columns.trial[row]} candidate=${candidate} text="Export this student" />
@@ -131,21 +143,33 @@ function Answer({ study, columns, row, objective }) {
 /** The retrained, with and without the teacher. @param {{study: any}} props */
 function FinalStage({ study }) {
   const { final, teacher } = study;
-  const pm = (/** @type {any} */ row, /** @type {string} */ name) =>
+  const pm = (row, /** @type {string} */ name) =>
     row[name] == null ? '–' : html`${percent(row[name])}${row.seeds > 1 && html`<span class="sub">± ${(100 * row[`${name}_sd`]).toFixed(2)}</span>`}`;
   return html`
     <section class="panel flush" data-testid="final">
-      <div class="panel-head"><h2>Final stage</h2><span class="muted small">Retrained in full with ${plural(final[0].seeds, 'seed')}; the test split only reports</span></div>
+      <div class="panel-head"><h2>Final stage</h2>
+        <span class="muted small">Retrained in full with ${plural(final[0].seeds, 'seed')}; the test split only reports</span>
+        </div>
       <div class="table-box" tabindex="0" role="region" aria-label="Final stage"><table>
-        <thead><tr><th scope="col">Candidate</th><th scope="col" class="number">Test accuracy</th><th scope="col" class="number">Without teacher</th><th scope="col" class="number">Gain</th><th scope="col" class="number">Validation</th><th scope="col" class="number">Parameters</th><th scope="col" class="number">Peak memory</th><th scope="col" class="number">Calibration error</th></tr></thead>
+        <thead><tr><th scope="col">Candidate</th><th scope="col" class="number">Test accuracy</th>
+          <th scope="col" class="number">Without teacher</th><th scope="col" class="number">Gain</th>
+          <th scope="col" class="number">Validation</th><th scope="col" class="number">Parameters</th>
+          <th scope="col" class="number">Peak memory</th><th scope="col" class="number">Calibration error</th></tr>
+          </thead>
         <tbody>
-          ${final.map((/** @type {any} */ row) => html`<tr key=${row.candidate}>
+          ${final.map((row) => html`<tr key=${row.candidate}>
             <th scope="row"><a href=${studyHref(study, `/candidates/${row.candidate}`)}>Candidate ${row.candidate}</a></th>
-            <td class="number"><strong>${pm(row, 'test_accuracy')}</strong></td><td class="number">${pm(row, 'baseline_test_accuracy')}</td>
-            <td class="number">${row.baseline_test_accuracy == null ? '–' : points(row.test_accuracy - row.baseline_test_accuracy)}</td>
+            <td class="number"><strong>${pm(row, 'test_accuracy')}</strong></td><td class="number">
+              ${pm(row, 'baseline_test_accuracy')}</td>
+            <td class="number">
+              ${row.baseline_test_accuracy == null ? '–' : points(row.test_accuracy - row.baseline_test_accuracy)}</td>
             <td class="number">${pm(row, 'validation_accuracy')}</td><td class="number">${count(row.parameters)}</td>
-            <td class="number">${figure('peak_activation_bytes', row.peak_activation_bytes)}</td><td class="number">${row.ece == null ? '–' : number(row.ece)}</td></tr>`)}
-          <tr><th scope="row" class="muted">Teacher</th><td class="number">${percent(teacher.test_accuracy)}</td><td class="number">–</td><td class="number">–</td><td class="number">${percent(teacher.accuracy)}</td><td class="number">${count(teacher.parameters)}</td><td class="number">${figure('peak_activation_bytes', teacher.peak_activation_bytes)}</td><td class="number">–</td></tr>
+            <td class="number">${figure('peak_activation_bytes', row.peak_activation_bytes)}</td><td class="number">
+              ${row.ece == null ? '–' : number(row.ece)}</td></tr>`)}
+          <tr><th scope="row" class="muted">Teacher</th><td class="number">${percent(teacher.test_accuracy)}</td>
+            <td class="number">–</td><td class="number">–</td><td class="number">${percent(teacher.accuracy)}</td>
+            <td class="number">${count(teacher.parameters)}</td><td class="number">
+            ${figure('peak_activation_bytes', teacher.peak_activation_bytes)}</td><td class="number">–</td></tr>
         </tbody>
       </table></div>
     </section>`;

@@ -8,6 +8,7 @@ import { timelineOption } from '../charts/timeline.js';
 import { attempt } from '../components/announcer.js';
 import { Badge, Progress } from '../components/badge.js';
 import { Chart } from '../components/chart.js';
+import { Choice } from '../components/choice.js';
 import { Equivalents, curl } from '../components/equivalents.js';
 import { Empty, Loaded } from '../components/states.js';
 
@@ -19,31 +20,49 @@ export default function WorkersPage() {
   const operations = useResource(address('/operations', { page_size: 50 }), { live: '*', kinds: ['operation'] });
   useEffect(() => void (document.title = 'Workers · autokd'), []);
   const all = studies.data?.items ?? [];
-  const queue = all.filter((/** @type {any} */ one) => BUSY.includes(one.state)).sort((/** @type {any} */ a, /** @type {any} */ b) => BUSY.indexOf(a.state) - BUSY.indexOf(b.state) || (a.created < b.created ? -1 : 1));
+  const queue = all.filter((one) => BUSY.includes(one.state)).sort((a, b) => BUSY.indexOf(a.state) - BUSY.indexOf(b.state) || (a.created < b.created ? -1 : 1));
   return html`
     <div class="page-head"><h1>Workers and queue</h1></div>
-    <${Loaded} resource=${workers}>${(/** @type {any} */ data) => html`<${Workers} workers=${data.items} studies=${all} />`}<//>
-    <section class="panel flush"><div class="panel-head"><h2>Queue</h2><span class="muted small">${plural(queue.length, 'study', 'studies')}</span></div>
-      <${Loaded} resource=${studies}>${() => (queue.length ? html`<div class="table-box"><table><thead><tr><th scope="col">Study</th><th scope="col">State</th><th scope="col">Progress</th><th scope="col" class="number">Left</th><th scope="col" class="number">Created</th></tr></thead>
-        <tbody>${queue.map((/** @type {any} */ study) => html`<tr key=${study.id}><th scope="row"><a class="table-name" href=${studyHref(study)}>${study.name}</a></th><td><${Badge} state=${study.state} /></td><td><${Progress} done=${study.progress} label=${`Progress of ${study.name}`} /></td><td class="number">${duration(study.seconds_left)}</td><td class="number muted">${ago(study.created)}</td></tr>`)}</tbody></table></div>`
+    <${Loaded} resource=${workers}>${(data) => html`<${Workers} workers=${data.items} studies=${all} />`}<//>
+    <section class="panel flush"><div class="panel-head"><h2>Queue</h2><span class="muted small">
+      ${plural(queue.length, 'study', 'studies')}</span></div>
+      <${Loaded} resource=${studies}>${() => (queue.length ? html`<div class="table-box"><table><thead><tr>
+        <th scope="col">Study</th><th scope="col">State</th><th scope="col">Progress</th>
+        <th scope="col" class="number">Left</th><th scope="col" class="number">Created</th></tr></thead>
+        <tbody>${queue.map((study) => html`<tr key=${study.id}><th scope="row">
+          <a class="table-name" href=${studyHref(study)}>${study.name}</a></th><td><${Badge} state=${study.state} />
+          </td><td><${Progress} done=${study.progress} label=${`Progress of ${study.name}`} /></td><td class="number">
+          ${duration(study.seconds_left)}</td><td class="number muted">${ago(study.created)}</td></tr>`)}</tbody>
+          </table></div>`
         : html`<${Empty} title="Nothing waits"><p><a href="/studies/new">New study</a></p><//>`)}<//></section>
     <${Timeline} studies=${all} />
-    <section class="panel flush"><div class="panel-head"><h2>Operations</h2><span class="muted small">exports, purges, retries</span></div>
-      <${Loaded} resource=${operations}>${(/** @type {any} */ data) => html`<${Operations} items=${data.items} studies=${all} reload=${operations.reload} />`}<//></section>
+    <section class="panel flush"><div class="panel-head"><h2>Operations</h2>
+      <span class="muted small">exports, purges, retries</span></div>
+      <${Loaded} resource=${operations}>
+        ${(data) => html`<${Operations} items=${data.items} studies=${all} reload=${operations.reload} />`}<//>
+        </section>
     <${Equivalents} texts=${{ CLI: 'autokd worker', curl: curl('/workers') }} />`;
 }
 
 /** @param {{workers: any[], studies: any[]}} props */
 function Workers({ workers, studies }) {
-  if (!workers.length) return html`<div class="panel"><${Empty} title="No worker"><p>Studies wait until one is started: <code>autokd worker</code></p><//></div>`;
+  if (!workers.length) return html`<div class="panel"><${Empty} title="No worker">
+    <p>Studies wait until one is started: <code>autokd worker</code></p><//></div>`;
   const name = (/** @type {string} */ id) => studies.find((one) => one.id === id);
   return html`<ul class="cards">${workers.map((worker) => {
-    const used = worker.running.reduce((/** @type {number} */ sum, /** @type {any} */ one) => sum + one.slots, 0);
+    const used = worker.running.reduce((/** @type {number} */ sum, one) => sum + one.slots, 0);
     return html`<li class="panel" key=${worker.id}>
       <div class="panel-head"><h2>${worker.host}</h2><${Badge} state=${worker.alive ? 'alive' : 'lost'} /></div>
-      <div class="slots" role="img" aria-label=${`${used} of ${worker.slots} slots busy`}>${Array.from({ length: worker.slots }, (_, i) => html`<i key=${i} data-busy=${i < used}></i>`)}</div>
-      <dl class="pairs"><dt>Slots busy</dt><dd>${used} of ${worker.slots}</dd><dt>Last sign</dt><dd title=${date(worker.heartbeat)}>${ago(worker.heartbeat)}</dd><dt>Up for</dt><dd>${duration((Date.parse(worker.heartbeat) - Date.parse(worker.started)) / 1000)}</dd><dt>Process</dt><dd>${worker.pid}</dd></dl>
-      ${worker.running.map((/** @type {any} */ one) => html`<p class="small running" key=${one.study}>${name(one.study) ? html`<a href=${studyHref(name(one.study))}>${name(one.study).name}</a>` : one.study} <span class="muted">${plural(one.trials.length, 'trial')}: ${one.trials.join(', ')}</span></p>`)}
+      <div class="slots" role="img" aria-label=${`${used} of ${worker.slots} slots busy`}>
+        ${Array.from({ length: worker.slots }, (_, i) => html`<i key=${i} data-busy=${i < used}></i>`)}</div>
+      <dl class="pairs"><dt>Slots busy</dt><dd>${used} of ${worker.slots}</dd><dt>Last sign</dt>
+        <dd title=${date(worker.heartbeat)}>${ago(worker.heartbeat)}</dd><dt>Up for</dt><dd>
+        ${duration((Date.parse(worker.heartbeat) - Date.parse(worker.started)) / 1000)}</dd><dt>Process</dt><dd>
+        ${worker.pid}</dd></dl>
+      ${worker.running.map((one) => html`<p class="small running" key=${one.study}>
+        ${name(one.study) ? html`<a href=${studyHref(name(one.study))}>
+        ${name(one.study).name}</a>` : one.study} <span class="muted">
+        ${plural(one.trials.length, 'trial')}: ${one.trials.join(', ')}</span></p>`)}
     </li>`;
   })}</ul>`;
 }
@@ -53,8 +72,14 @@ function Operations({ items, studies, reload }) {
   if (!items.length) return html`<${Empty} title="No operation yet" />`;
   const name = (/** @type {string} */ id) => studies.find((one) => one.id === id)?.name ?? id;
   const cancel = (/** @type {string} */ id) => async () => { await attempt(() => post(`/operations/${id}:cancel`), 'Cancelled'); reload(); };
-  return html`<div class="table-box"><table><thead><tr><th scope="col">Operation</th><th scope="col">Study</th><th scope="col">State</th><th scope="col" class="number">Started</th><th scope="col"><span class="visually-hidden">Cancel</span></th></tr></thead>
-    <tbody>${items.map((one) => html`<tr key=${one.id}><th scope="row">${label(one.kind)}<span class="sub">${one.id}</span></th><td>${name(one.study)}</td><td><${Badge} state=${one.state} />${one.error && html`<span class="sub">${one.error.detail ?? one.error.title}</span>`}</td><td class="number muted">${ago(one.started ?? one.created)}</td><td class="number">${!one.done && html`<button onClick=${cancel(one.id)}>Cancel</button>`}</td></tr>`)}</tbody></table></div>`;
+  return html`<div class="table-box"><table><thead><tr><th scope="col">Operation</th><th scope="col">Study</th>
+    <th scope="col">State</th><th scope="col" class="number">Started</th><th scope="col">
+    <span class="visually-hidden">Cancel</span></th></tr></thead>
+    <tbody>${items.map((one) => html`<tr key=${one.id}><th scope="row">${label(one.kind)}<span class="sub">
+      ${one.id}</span></th><td>${name(one.study)}</td><td><${Badge} state=${one.state} />
+      ${one.error && html`<span class="sub">${one.error.detail ?? one.error.title}</span>`}</td>
+      <td class="number muted">${ago(one.started ?? one.created)}</td><td class="number">
+      ${!one.done && html`<button onClick=${cancel(one.id)}>Cancel</button>`}</td></tr>`)}</tbody></table></div>`;
 }
 
 /** Attempts of one study over time, a row for each slot. @param {{studies: any[]}} props */
@@ -65,11 +90,13 @@ function Timeline({ studies }) {
   const { data } = useResource(shown ? address(`/studies/${shown.id}/timeline`) : null, { live: shown?.id, kinds: ['trial'] });
   if (!shown || !data?.attempts.length) return null;
   const { attempts } = data;
-  const slots = new Set(attempts.map((/** @type {any} */ one) => one.slot)).size;
-  const choose = html`<label>Study <select onChange=${(/** @type {any} */ event) => changeQuery({ study: event.target.value })}>${begun.map((one) => html`<option key=${one.id} value=${one.id} selected=${one.id === shown.id}>${one.name}</option>`)}</select></label>`;
-  return html`<section class="panel"><${Chart} title="Timeline" name="timeline" height=${Math.max(150, 70 + 32 * slots)} controls=${choose}
-    summary=${`${plural(attempts.length, 'attempt')} in ${plural(slots, 'slot')}; ${count(attempts.filter((/** @type {any} */ one) => one.state === 'failed').length)} failed.`}
+  const slots = new Set(attempts.map((one) => one.slot)).size;
+  const choose = html`<${Choice} label="Study" value=${shown.id} options=${begun.map((one) => [one.id, one.name])} set=${(/** @type {string} */ next) => changeQuery({ study: next })} />`;
+  return html`<section class="panel">
+    <${Chart} title="Timeline" name="timeline" height=${Math.max(150, 70 + 32 * slots)} controls=${choose}
+    summary=${`${plural(attempts.length, 'attempt')} in ${plural(slots, 'slot')}; ${count(attempts.filter((one) => one.state === 'failed').length)} failed.`}
     depends=${[data]} option=${timelineOption(attempts)}
-    stops=${attempts.map((/** @type {any} */ one, /** @type {number} */ i) => ({ series: 0, index: i, text: `trial ${one.trial}, slot ${one.slot}: ${one.state}` }))}
-    table=${{ head: ['trial', 'kind', 'attempt', 'state', 'started', 'ended', 'slot'], rows: () => attempts.map((/** @type {any} */ one) => [one.trial, one.kind, one.n, one.state, one.started, one.ended, one.slot]) }} /></section>`;
+    stops=${attempts.map((one, /** @type {number} */ i) => ({ series: 0, index: i, text: `trial ${one.trial}, slot ${one.slot}: ${one.state}` }))}
+    table=${{ head: ['trial', 'kind', 'attempt', 'state', 'started', 'ended', 'slot'], rows: () => attempts.map((one) => [one.trial, one.kind, one.n, one.state, one.started, one.ended, one.slot]) }} />
+      </section>`;
 }

@@ -1,0 +1,1 @@
+export const init: (element: HTMLElement | null, theme?: any, options?: any) => any;
