@@ -56,7 +56,7 @@ Labels = Annotated[
 class Given(BaseModel):
     """A body of a request: unknown fields are mistakes."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class Told(BaseModel):

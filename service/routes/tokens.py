@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Depends, Path, Response
 from pydantic import Field
 
 from service.access import (
@@ -108,12 +108,9 @@ def revoke_token(
     store.remove_token(number_of(Kind.TOKEN, token))
 
 
-@router.post("/session", response_model=WhoAmI)
-def open_session(
-    request: Request, login: Login, store: StoreOf, settings: SettingsOf, response: Response
-) -> Any:
+@router.post("/session", response_model=WhoAmI, dependencies=[Depends(refuse_foreign_origin)])
+def open_session(login: Login, store: StoreOf, settings: SettingsOf, response: Response) -> Any:
     """Opens a session for a browser; the answer sets its cookie."""
-    refuse_foreign_origin(request)
     found = store.token_of(token_hash(login.token)) if is_token(login.token) else None
     if found is None or found.parent is not None:
         raise Refusal(
