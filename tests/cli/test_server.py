@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from autokd.client import EventStream, retrying
+from autokd.coordinator import Coordinator
 from autokd.store import Store
 from autokd.trial import StopReason, StudyState, StudyWish
 from tests.client.serving import Served, serving
@@ -114,7 +118,7 @@ def test_the_front_of_a_server_is_drawn(run, kept, monkeypatch, tmp_path, suffix
         (("front", "99"), 3, "no study"),
         (("trial", "show", "tiny", "99"), 3, "has no trial 99"),
         (("study", "pause", "tiny"), 4, "is completed; only one"),
-        (("export", "tiny", "--best", "--max-parameters", "1"), 6, ""),
+        (("export", "tiny", "--best", "--max-parameters", "1"), 6, "expected a finished trial"),
     ],
     ids=str,
 )
@@ -122,7 +126,7 @@ def test_exit_codes_are_those_of_this_machine(run, kept, monkeypatch, command, c
     monkeypatch.setenv("AUTOKD_TOKEN", kept.token)
     ended = run(*command, "--server", kept.url)
     assert (ended.code, ended.out) == (code, "")
-    assert ended.err.startswith("error: ")
+    assert ended.err.count("error: ") == 1
     assert words in ended.err
 
 
@@ -361,3 +365,80 @@ def test_where_data_lie_here_is_not_told_to_a_server(run, store, write, tmp_path
     assert ended.code == 0, ended.err
     assert "data.root is left out: the server has its own" in ended.err
     assert "/home/me" not in json.dumps(store.study("scripted").spec)
+
+
+# Files
+
+
+def test_a_student_is_exported_by_a_server(run, kept, monkeypatch, tmp_path):
+    monkeypatch.setenv("AUTOKD_TOKEN", kept.token)
+    coordinator = Coordinator(kept.store, slots=1)
+    thread = threading.Thread(target=coordinator.run)
+    thread.start()
+    try:
+        options = ("--best", "--format", "safetensors", "-o", "student", "--server", kept.url)
+        ended = run("export", "tiny", *options, "--json")
+    finally:
+        coordinator.stop()
+        thread.join()
+    assert ended.code == 0, ended.err
+    student = ended.json
+    assert student == json.loads((tmp_path / "student" / "student.json").read_text())
+    assert [file["name"] for file in student["files"]] == ["student.safetensors"]
+    here = run("export", "tiny", "--best", "-o", "here", "--storage", kept.store.url, "--json").json
+    assert student["trial"] == here["trial"]
+    assert student["files"][0]["sha256"] in [file["sha256"] for file in here["files"]]
+
+
+def test_files_that_a_study_names_are_sent_first(run, served, write, tmp_path):
+    pixels, labels = np.zeros((4, 8, 8), np.uint8), np.array([0, 1, 0, 1])
+    arrays = {"x_train": pixels, "y_train": labels, "x_test": pixels, "y_test": labels}
+    np.savez(tmp_path / "images.npz", **arrays)
+    save_file({"weight": np.zeros((2, 2), np.float32)}, tmp_path / "teacher.safetensors")
+    file = write()
+    content = json.loads((tmp_path / file).read_text())
+    content["data"] = {"name": "npz", "path": "images.npz"}
+    content["teacher"] = {"model": "resnet8", "weights": "teacher.safetensors"}
+    (tmp_path / file).write_text(json.dumps(content))
+    made = run("study", "create", file, "--paused")
+    assert made.code == 0, made.err
+    assert f"KiB) to {served.url}, unless it is there already" in made.err
+    spec = run("study", "show", "scripted", "--json").json["spec"]
+    assert spec["data"]["path"].startswith("upl_")
+    assert spec["teacher"]["weights"].startswith("upl_")
+    # The same file is the same study: what was sent is not sent twice.
+    goes_on = run("study", "create", file)
+    assert (goes_on.code, len(served.store.uploads())) == (4, 2)
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "words"),
+    [
+        ("data", {"name": "npz", "path": "no.npz"}, "there is no file no.npz"),
+        ("data", {"name": "npz", "path": "bad.npz"}, "refuses bad.npz: "),
+        ("teacher", {"model": "resnet8", "weights": "no.safetensors"}, "there is no file"),
+        ("teacher", {"model": "resnet8", "weights": "bad.npz"}, "refuses bad.npz: "),
+    ],
+)
+def test_a_file_that_can_not_be_sent_is_wrong_input(
+    run, served, write, tmp_path, part, value, words
+):
+    (tmp_path / "bad.npz").write_bytes(b"not an archive")
+    file = write()
+    content = json.loads((tmp_path / file).read_text())
+    (tmp_path / file).write_text(json.dumps({**content, part: value}))
+    ended = run("study", "create", file)
+    assert (ended.code, ended.out) == (2, "")
+    assert words in ended.err
+    assert served.store.studies() == []
+
+
+def test_a_server_says_what_a_study_means(run, served, tiny_spec, tmp_path, monkeypatch):
+    spec = {**tiny_spec, "budget": {"parameters": 1}}
+    (tmp_path / "tiny.json").write_text(json.dumps(spec))
+    there = run("check", "tiny.json", "--json")
+    monkeypatch.delenv("AUTOKD_SERVER")
+    here = run("check", "tiny.json", "--json")
+    assert (there.code, here.code) == (6, 6)  # nothing is feasible
+    timed = {"teacher_seconds": 0, "estimated_seconds": 0}
+    assert {**there.json, **timed} == {**here.json, **timed}
