@@ -567,6 +567,7 @@ class Study:
             checkpoint=root / trial.checkpoint if trial.checkpoint else None,
             teach=trial.kind is not TrialKind.BASELINE,
             test=trial.kind is not TrialKind.SEARCH,
+            recorded=self.store.epochs_recorded(self.record.id, trial.number),
         )
         trial = self._remember(replace(trial, state=TrialState.RUNNING))
         self._running[attempt.id] = _Running(trial.number, lease.token, Path(lease.folder))

@@ -264,6 +264,8 @@ class Attempt:
         checkpoint: file to continue from, or None to start afresh.
         teach: whether the teacher guides the training (False for the no-KD baseline).
         test: whether to score the test split at the end (the final stage only).
+        recorded: epochs whose figures are in the record; those after them that the checkpoint has
+            are told again, since who heard of them may have died.
     """
 
     id: int
@@ -278,3 +280,4 @@ class Attempt:
     checkpoint: Path | None = None
     teach: bool = True
     test: bool = False
+    recorded: int = 0

@@ -10,7 +10,7 @@ from anyio import to_thread
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
-from autokd.store import Store
+from autokd.store import Store, one_request
 from service.access import authenticate
 from service.problems import Refusal
 from service.redaction import without_own_secrets
@@ -47,7 +47,8 @@ class OnceRoute(APIRoute):
                 return _replayed(known)
             kept = None
             try:
-                response = await handle(request)
+                with one_request(caller.id, key):
+                    response = await handle(request)
                 if response.status_code < 300:
                     kept = _kept(response)
             finally:

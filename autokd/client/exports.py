@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import tempfile
 from pathlib import Path
 from urllib.parse import quote
@@ -12,8 +11,6 @@ from autokd.client import retrying
 from autokd.client.connection import Connection
 from autokd.client.models import Export, ExportedFile
 from autokd.errors import AutokdError, ServerUnreachableError, VerificationError
-
-_DESCRIPTION = "student.json"
 
 
 def download(connection: Connection, export: Export, folder: Path) -> None:
@@ -28,10 +25,6 @@ def download(connection: Connection, export: Export, folder: Path) -> None:
         partial = Path(workplace)
         for file in export.files:
             _fetch(connection, export, file, partial / _plain(file.name))
-        described = partial / _DESCRIPTION
-        if not described.exists():
-            text = json.dumps(export.student, indent=2) + "\n"
-            described.write_text(text, encoding="utf-8")
         for path in partial.iterdir():
             path.replace(folder / path.name)
 

@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from itertools import islice
 
 from autokd.coordinator.child import Child
 from autokd.errors import ConflictError, NotFoundError, StorageFullError, StoreUnavailableError
@@ -121,7 +122,7 @@ class Coordinator:
         wanted = {study.id: study for study in self.store.wanted_studies()}
         for study_id, child in self._children.items():
             self._steer(child, wanted.get(study_id) or self._study(study_id))
-        waiting = [
+        waiting = (
             study
             for study in wanted.values()
             if study.wish in (StudyWish.RUN, StudyWish.STOP)
@@ -129,8 +130,8 @@ class Coordinator:
             and self._not_before.get(study.id, 0.0) <= time.monotonic()
             # One of a coordinator that was killed may still be ending.
             and not self.store.is_run(study)
-        ]
-        for study in waiting[: self.slots - len(self._children)]:
+        )
+        for study in list(islice(waiting, self.slots - len(self._children))):
             self._start(study)
         shares = self._shares()
         for study_id, child in self._children.items():
@@ -176,6 +177,8 @@ class Coordinator:
                 continue
             try:
                 self.store.change_study(study_id, wish=StudyWish.RUN)
+            except StoreUnavailableError:
+                raise
             except (NotFoundError, ConflictError) as error:  # it was deleted
                 self.store.end_operation(operation.id, error=error.as_data())
 

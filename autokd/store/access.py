@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from autokd.errors import ConflictError, NotFoundError, StoreUnavailableError
 from autokd.store.database import Database
+from autokd.store.once import NOBODY, has_made
 from autokd.store.service_records import AuditRecord, TokenRecord
 from autokd.store.service_rows import AuditRow, IdempotencyRow, TokenRow
 
@@ -19,9 +20,10 @@ _IDEMPOTENT_FOR = timedelta(hours=24)
 _UNDER_WAY_FOR = timedelta(minutes=10)
 """A request that is older and has no response was cut off with its process."""
 
+_UNDER_WAY_FOR = timedelta(seconds=10)
+"""Whoever took a request on and made nothing for so long is taken to be dead."""
+
 _USED_TO_THE = timedelta(minutes=1)
-_NOBODY = 0
-"""Owner of the idempotency keys of requests that come without a token."""
 
 
 class Access(Database):
@@ -104,7 +106,7 @@ class Access(Database):
             fingerprint: of all that it asks for, 64 hexadecimal digits.
 
         Returns:
-            The response that it had when it came first; None: it comes first now.
+            The response that it had when it came first; None: it has none yet, and is to be done.
 
         Raises:
             ConflictError: the key was used for another request, or its first one is under way.
@@ -121,15 +123,19 @@ class Access(Database):
                         )
                     )
                 )
-                row = session.get(IdempotencyRow, (owner or _NOBODY, key))
+                row = session.get(IdempotencyRow, (owner or NOBODY, key), with_for_update=True)
                 if row is None:
                     session.add(
                         IdempotencyRow(
-                            owner=owner or _NOBODY, key=key, fingerprint=fingerprint, created=now
+                            owner=owner or NOBODY, key=key, fingerprint=fingerprint, created=now
                         )
                     )
                     return None
                 known, response = row.fingerprint, row.response
+                begun = row.response is None and now - row.created < _UNDER_WAY_FOR
+                if known == fingerprint and not begun and (response is None or has_made(row)):
+                    row.created = now
+                    return None
         except IntegrityError:  # the same key, at the same moment
             known, response = fingerprint, None
         if known != fingerprint:
@@ -145,13 +151,13 @@ class Access(Database):
         return dict(response)
 
     def end_request(self, owner: int | None, key: str, response: Mapping[str, Any] | None) -> None:
-        """Keep the response of a request; None: it changed nothing and may come again."""
+        """Keep the response of a request; None: it has none and may come again."""
         with self._write() as session:
-            row = session.get(IdempotencyRow, (owner or _NOBODY, key))
-            if row is not None and response is None:
+            row = session.get(IdempotencyRow, (owner or NOBODY, key))
+            if row is not None and response is not None:
+                row.response = dict(response)
+            elif row is not None and not has_made(row):
                 session.delete(row)
-            elif row is not None:
-                row.response = dict(response or {})
 
     # Audit
 

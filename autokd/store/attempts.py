@@ -64,7 +64,9 @@ class Attempts(Database):
     def record_epoch(
         self, attempt_id: int, token: str, epoch: int, metrics: Mapping[str, float]
     ) -> None:
-        """Record the figures of one epoch; a repeated epoch replaces what was recorded of it.
+        """Record the figures of one epoch.
+
+        An epoch that is repeated replaces what was recorded of it, and is no event.
 
         Args:
             attempt_id: a running attempt.
@@ -77,7 +79,6 @@ class Attempts(Database):
         """
         with self._write() as session:
             _, trial = lock_attempt(session, attempt_id, token)
-            trial.trained = max(trial.trained, epoch)
             session.execute(
                 delete(MetricRow).where(MetricRow.trial_id == trial.id, MetricRow.epoch == epoch)
             )
@@ -89,8 +90,10 @@ class Attempts(Database):
                         for name, value in metrics.items()
                     ],
                 )
-            data = {"trial": trial.number, "epoch": epoch, "metrics": dict(metrics)}
-            log(session, trial.study_id, "epoch", data)
+            if epoch > trial.trained:
+                trial.trained = epoch
+                data = {"trial": trial.number, "epoch": epoch, "metrics": dict(metrics)}
+                log(session, trial.study_id, "epoch", data)
 
     def finish_attempt(
         self,

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from autokd.errors import ConflictError, NotFoundError
 from autokd.store.database import Database
+from autokd.store.once import made_before, note_made
 from autokd.store.service_records import CoordinatorRecord, OperationRecord
 from autokd.store.service_rows import CoordinatorRow, OperationRow
 
@@ -24,8 +25,11 @@ class Operations(Database):
     def add_operation(
         self, kind: str, study_id: int | None, request: Mapping[str, Any], owner: int | None = None
     ) -> OperationRecord:
-        """Queue an operation."""
+        """Queue an operation; the one that the same request has queued, if it comes again."""
         with self._write() as session:
+            before = made_before(session, "operation")
+            if before is not None:
+                return OperationRecord.of(_find(session, before))
             row = OperationRow(
                 kind=kind,
                 study_id=study_id,
@@ -36,6 +40,7 @@ class Operations(Database):
             )
             session.add(row)
             session.flush()
+            note_made(session, "operation", row.id)
             session.refresh(row)
             return OperationRecord.of(row)
 

@@ -18,6 +18,7 @@ from autokd.errors import ConflictError, StaleVersionError
 from autokd.store.database import Database, translated
 from autokd.store.journal import log
 from autokd.store.lookup import find_study, lock_study
+from autokd.store.once import made_before, note_made
 from autokd.store.records import StudyRecord
 from autokd.store.rows import StudyRow
 from autokd.trial import StopReason, StudyState, StudyWish
@@ -59,7 +60,7 @@ class Studies(Database):
         labels: Mapping[str, str] | None = None,
         owner: int | None = None,
     ) -> StudyRecord:
-        """Record a new study.
+        """Record a new study; the one that the same request has recorded, if it comes again.
 
         Args:
             name: unique in the database.
@@ -87,9 +88,13 @@ class Studies(Database):
         )
         try:
             with self._write() as session:
+                before = made_before(session, "study")
+                if before is not None:
+                    return self._study(find_study(session, before))
                 session.add(row)
                 session.flush()
                 _tell(session, row)
+                note_made(session, "study", row.id)
                 session.flush()
                 session.refresh(row)
                 return self._study(row)

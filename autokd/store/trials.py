@@ -195,6 +195,11 @@ class Trials(Database):
             )
             return int(session.scalars(total).one())
 
+    def epochs_recorded(self, study_id: int, number: int) -> int:
+        """How far a trial was trained, as far as is recorded. Raises NotFoundError."""
+        with self._read() as session:
+            return find_trial(session, study_id, number).trained
+
     def learning_curve(self, study_id: int, number: int) -> dict[str, list[tuple[int, float]]]:
         """For each metric its (epochs since initialisation, value) pairs, ascending."""
         curves: dict[str, list[tuple[int, float]]] = {}

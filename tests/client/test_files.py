@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from collections.abc import Iterator
 
@@ -16,9 +17,9 @@ from autokd.errors import (
     VerificationError,
 )
 
-from .conftest import body, operation
+from .conftest import body, operation, problem
 
-CONTENT = {"student.onnx": b"o" * 5000, "student.safetensors": b"weights"}
+CONTENT = {"student.onnx": b"o" * 5000, "student.json": b"{}"}
 
 
 class Exporter:
@@ -97,7 +98,7 @@ def test_a_student_is_exported_and_downloaded(client_of, tmp_path):
         "max_parameters": "20k",
         "formats": ["onnx", "safetensors"],
     }
-    assert {path.name for path in folder.iterdir()} == {*CONTENT, "student.json"}
+    assert {path.name for path in folder.iterdir()} == {*CONTENT}
     assert (folder / "student.onnx").read_bytes() == CONTENT["student.onnx"]
     assert export.trial == 3
 
@@ -174,12 +175,15 @@ class Receiver:
         assert (request.method, path) == ("PUT", f"uploads/upl_{len(self.uploads)}/content")
         content = request.read()
         assert request.headers["content-length"] == str(len(content))
+        digest = base64.b64encode(hashlib.sha256(content).digest()).decode()
+        assert request.headers["repr-digest"] == f"sha-256=:{digest}:"
         self.received.append(content)
+        if self.refuses:
+            return problem(422, "invalid_upload", self.refuses, hint="send another")
         self.uploads[-1] |= {
-            "state": "refused" if self.refuses else "ready",
+            "state": "ready",
             "bytes": len(content),
             "sha256": hashlib.sha256(content).hexdigest(),
-            "error": self.refuses,
         }
         return httpx.Response(200, json=self.uploads[-1])
 
@@ -208,7 +212,8 @@ def test_a_file_that_the_server_has_is_not_sent_again(client_of, tmp_path):
 def test_a_file_that_is_refused_says_why(client_of, tmp_path, kind, error):
     (tmp_path / "x").write_bytes(b"?")
     send = getattr(client_of(Receiver(refuses="expected a header")), f"upload_{kind}")
-    with pytest.raises(error, match="expected a header"):
+    with pytest.raises(error, match="refuses .*x: expected a header") as refused:
         send(tmp_path / "x")
+    assert refused.value.hint == "send another"
     with pytest.raises(error, match="there is no file"):
         send(tmp_path / "y")

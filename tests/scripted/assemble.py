@@ -40,6 +40,8 @@ class Runner:
         if "failing" in self._name and attempt.trial == 1 and attempt.folder.name == "attempt-1":
             raise TrialFailed(FailureClass.NAN, "the loss is not finite")
         epoch = json.loads(attempt.checkpoint.read_text()) if attempt.checkpoint else 0
+        for known in range(attempt.recorded + 1, epoch + 1):
+            report(known, _metrics(attempt, known))
         while epoch < attempt.epochs:
             time.sleep(_EPOCH_SECONDS)  # training: it takes time, and no processor
             epoch += 1

@@ -1,7 +1,7 @@
 /** How the search went: hypervolume and best so far, over trials or seconds; how many trials each rung kept. */
 import { html } from '../core/html.js';
 import { address, studyPath } from '../core/api.js';
-import { count, duration, figure, label, number } from '../core/format.js';
+import { count, duration, figure, label, number, plural } from '../core/format.js';
 import { useResource } from '../core/resource.js';
 import { changeQuery, useQuery } from '../core/router.js';
 import { linesOption, survivalOption } from '../charts/lines.js';
@@ -31,7 +31,7 @@ export function SearchFigures({ study }) {
   return html`
     <div class="grid stretch">
       <section class="panel span-5"><${Chart} title="Hypervolume" name="hypervolume" height=${210} controls=${switcher}
-        summary=${`${number(last.hypervolume)} after ${count(points.length)} trials; 95 % of it by trial ${reached?.trial}.`}
+        summary=${`${number(last.hypervolume)} after trial ${count(last.trial)}; 95 % of it by trial ${count(reached?.trial)}.`}
         depends=${[points, seconds]} shape=${axis} stops=${stops('hypervolume', number)}
         option=${linesOption([{ name: 'Hypervolume', values: points.map((p) => [at(p), p.hypervolume]) }], { x: axis, y: '', step: true, area: true, seconds })}
         table=${{ head: ['trial', 'seconds', 'hypervolume'], rows: () => points.map((p) => [p.trial, p.seconds, p.hypervolume]) }} />
@@ -45,7 +45,7 @@ export function SearchFigures({ study }) {
           </section>
       <section class="panel span-3">
         ${survival?.rungs.length > 0 && html`<${Chart} title="Survival" name="survival" height=${210}
-        summary=${`${count(survival.rungs[0].reached)} trained for ${survival.rungs[0].epochs} epochs, ${count(survival.rungs[survival.rungs.length - 1].reached)} for ${survival.rungs[survival.rungs.length - 1].epochs}.`}
+        summary=${`${count(survival.rungs[0].reached)} trained for ${plural(survival.rungs[0].epochs, 'epoch')}, ${count(survival.rungs[survival.rungs.length - 1].reached)} for ${survival.rungs[survival.rungs.length - 1].epochs}.`}
         depends=${[survival]} option=${survivalOption(survival.rungs)}
         stops=${survival.rungs.map((rung, /** @type {number} */ i) => ({ series: 0, index: i, text: `${rung.epochs} epochs: ${rung.reached} trials` }))}
         table=${{ head: ['epochs', 'reached'], rows: () => survival.rungs.map((r) => [r.epochs, r.reached]) }} />`}</section>

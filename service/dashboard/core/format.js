@@ -76,6 +76,7 @@ const METRICS = {
   peak_activation_bytes: { label: 'Peak memory', format: bytes, unit: 'bytes', down: true },
   macs: { label: 'MACs', format: short, down: true },
   latency_ms: { label: 'Latency', format: (value) => (value == null ? NONE : `${number(value)} ms`), down: true },
+  ece: { label: 'Calibration error', format: number, down: true },
   epochs: { label: 'Epochs', format: count },
 };
 

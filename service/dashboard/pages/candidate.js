@@ -82,7 +82,7 @@ function Actions({ study, candidate, reload }) {
 
 /** @param {any} study @param {any} candidate */
 const reproduce = (study, candidate) => ({
-  CLI: `autokd trial show ${shellWord(study.name)} ${candidate.trial}\nautokd trial logs ${shellWord(study.name)} ${candidate.trial}\nautokd export ${shellWord(study.name)} --trial ${candidate.trial} --output out`,
+  CLI: `autokd trial show ${shellWord(study.name)} ${candidate.trial}\nautokd trial logs ${shellWord(study.name)} ${candidate.trial}\nautokd export ${shellWord(study.name)} --trial ${candidate.trial} --out out`,
   'Train it again': curl(`${studyPath(study.id)}/candidates`, 'POST', { choices: candidate.choices, draw: candidate.draw, distillation: candidate.distillation }),
   curl: curl(`${studyPath(study.id)}/candidates/${candidate.number}`),
   Python: 'import autokd\n\nstudent = autokd.load_student("out")  # after the export: an nn.Module in eval mode',

@@ -81,7 +81,7 @@ function Editor({ root, start, spaces, query }) {
           ${busy ? 'Starting …' : 'Start the search'}</button>
         <section class="panel"><${CodeTabs} label="The same study" texts=${{
           YAML: yaml(spec), CLI: `autokd search ${shellWord(`${spec.name ?? 'study'}.yaml`)}`,
-          curl: curl('/studies', 'POST', { spec }), Python: `import autokd\n\nstudy = autokd.assemble_study(${JSON.stringify(`${spec.name ?? 'study'}.yaml`)})\nstudy.run()`,
+          curl: curl('/studies', 'POST', { spec }), Python: `import autokd\n\nspec = autokd.read_study(${JSON.stringify(`${spec.name ?? 'study'}.yaml`)})\nfront = autokd.assemble_study(spec).run()`,
         }} /></section>
       </aside>
     </form>`;

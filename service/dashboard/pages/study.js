@@ -34,9 +34,9 @@ export default function StudyPage({ study: name }) {
     ${data.final.length > 0 && html`<${FinalStage} study=${data} />`}
     <${SearchFigures} study=${data} />
     <${Equivalents} texts=${{
-      CLI: `autokd study show ${shellWord(data.name)}\nautokd front ${shellWord(data.name)} --json\nautokd export ${shellWord(data.name)} --best --output out`,
+      CLI: `autokd study show ${shellWord(data.name)}\nautokd front ${shellWord(data.name)} --json\nautokd export ${shellWord(data.name)} --best --out out`,
       curl: curl(studyPath(data.id)),
-      Python: `import autokd\n\nwith autokd.Store.open("sqlite:///autokd.db") as store:\n    record = store.study(${JSON.stringify(data.name)})`,
+      Python: `import autokd\n\nwith autokd.Store.open("autokd.db") as store:\n    record = store.study(${JSON.stringify(data.name)})`,
     }} />`}<//>`;
 }
 
@@ -45,7 +45,7 @@ function Health({ notes, error }) {
   const all = error ? [{ level: 'error', code: 'error', message: error }, ...notes] : notes;
   return all.length > 0 && html`<ul class="notes" aria-label="Health notes">${all.map((note) => html`
     <li class="note" data-level=${note.level} key=${note.code}><${Icon} name=${note.level} /><span>
-      <span class="visually-hidden">${note.level}: </span>${note.message}</span></li>`)}</ul>`;
+      <span class="visually-hidden">${note.level}: </span>${note.message.charAt(0).toUpperCase() + note.message.slice(1)}</span></li>`)}</ul>`;
 }
 
 /** The study in six numbers. @param {{study: any}} props */
