@@ -22,10 +22,9 @@ DIGEST = "ab" * 32
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings(
-        storage=str(tmp_path / "autokd.db"), image_folders={"flowers": tmp_path / "srv" / "flowers"}
-    )
+def settings(settings: Settings, tmp_path: Path) -> Settings:
+    """Of a service with an image folder."""
+    return settings.model_copy(update={"image_folders": {"flowers": tmp_path / "srv" / "flowers"}})
 
 
 @pytest.fixture
