@@ -319,7 +319,8 @@ async def _new_study(request: Request) -> NewStudy:
             mistakes = [{**one, "loc": ("body", *one["loc"])} for one in error.errors()]
             raise RequestValidationError(mistakes) from error
     if kind in ("application/yaml", "application/x-yaml", "text/yaml"):
-        return NewStudy(spec=await run_in_threadpool(_spec_from_yaml, body))
+        # As it is: YAML has more kinds of values than JSON, and the reader of specs names each.
+        return NewStudy.model_construct(spec=await run_in_threadpool(_spec_from_yaml, body))
     raise Refusal(
         415,
         "unsupported_media_type",
