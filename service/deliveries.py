@@ -14,7 +14,7 @@ from typing import Any
 
 from anyio import to_thread
 
-from autokd.errors import NotFoundError, StoreUnavailableError
+from autokd.errors import AutokdError, NotFoundError
 from autokd.store import DeliveryRecord, EventRecord, Store, WebhookRecord
 from service.events import event_json
 from service.outbound import Outbound, OutboundError, UrlRefusedError
@@ -76,7 +76,7 @@ class Deliveries:
                 if time.monotonic() - tidied >= _TIDY_SECONDS:
                     await to_thread.run_sync(self._store.forget_deliveries, _KEPT)
                     tidied = time.monotonic()
-            except StoreUnavailableError as error:
+            except AutokdError as error:  # whatever it is, they are sent once it is mended
                 _LOG.warning("%s", error)
             if not sent:
                 await asyncio.sleep(_LOOK_SECONDS)
