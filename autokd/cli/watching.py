@@ -120,10 +120,10 @@ class _Watched:
             if state in _KINDS:
                 self.tell(_KINDS[state], trial, display)
         elif event.kind in ("epoch", "teacher_epoch"):
-            trial = self._trials.get(event.data.get("trial", -1))
+            whose = self._trials.get(event.data.get("trial", -1))
             epoch, metrics = event.data["epoch"], event.data["metrics"]
-            if trial is not None or event.kind == "teacher_epoch":
-                display(self, Happening(event.kind, trial, epoch, metrics))
+            if whose is not None or event.kind == "teacher_epoch":
+                display(self, Happening(event.kind, whose, epoch, metrics))
 
     def tell(self, kind: str, trial: Trial, display: Display) -> None:
         """Has something shown that happened to a trial."""

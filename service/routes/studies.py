@@ -28,6 +28,7 @@ from service.once import OnceRoute
 from service.paging import PagingOf
 from service.problems import RESPONSES, Refusal
 from service.schemas import (
+    EXAMPLE_SPEC,
     CheckResult,
     Cloning,
     Extension,
@@ -73,7 +74,10 @@ IfMatch = Annotated[
             "description": "A spec with labels as JSON, or a study file as YAML.",
             "content": {
                 "application/json": {"schema": NewStudy.model_json_schema()},
-                "application/yaml": {"schema": {"type": "string"}},
+                "application/yaml": {
+                    "schema": {"type": "string"},
+                    "example": yaml.safe_dump(EXAMPLE_SPEC, sort_keys=False),
+                },
             },
         }
     },

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Response
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from service.access import (
     COOKIE,
@@ -41,6 +41,10 @@ class TokenLimits(Given):
 class NewToken(Given):
     """A token to be made."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"name": "ci", "scope": "launch", "expires_in_days": 90}]}
+    )
+
     name: Line = Field(min_length=1, max_length=100)
     scope: Literal["read", "launch", "admin"]
     expires_in_days: float | None = Field(None, gt=0, le=3650, description="Null: never.")
@@ -68,7 +72,7 @@ class MadeToken(Token):
 class Login(Given):
     """What opens a session."""
 
-    token: str = Field(max_length=200)
+    token: str = Field(max_length=200, examples=["akd_…"])
 
 
 class WhoAmI(Told):

@@ -400,7 +400,9 @@ class TestPaths:
     @pytest.mark.parametrize("trick", _TRICKS, ids=lambda trick: trick[:24])
     def test_no_path_parameter_can_be_tricked(self, trick: str, recorded: Service) -> None:
         document = recorded.anonymous.get("/openapi.json").json()
-        good = {"study": "digits", "number": "0", "operation": "op_9", "token": "tok_9"}
+        good = {"study": "digits", "number": "0", "delivery": "1", "name": "student.onnx"}
+        good |= {"operation": "op_9", "token": "tok_9", "export": "exp_9", "upload": "upl_9"}
+        good |= {"webhook": "whk_9"}
         for template, entries in document["paths"].items():
             for parameter in re.findall(r"\{(\w+)\}", template):
                 path = template.format(**{**good, parameter: trick})
@@ -439,6 +441,9 @@ class TestPaths:
             "/studies/digits/candidates/99/graph.svg",
             "/studies/digits/candidates/99/model_card",
             "/operations/op_99",
+            "/exports/exp_99",
+            "/exports/exp_99/files/student.onnx",
+            "/uploads/upl_99",
             "/operations?study=none",
             "/events?study=none",
         ],

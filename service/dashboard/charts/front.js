@@ -69,7 +69,7 @@ export function frontOption({ columns, view, front, rest, infeasible, teacher, l
         axisLabel: { formatter: (/** @type {number} */ value) => tick(name, value), ...(ticks ? { customValues: ticks } : { showMinLabel: false, showMaxLabel: false }) },
       });
     };
-    const limitMarks = marks.length ? { silent: true, symbol: 'none', animation: false, data: marks, lineStyle: { color: palette.limit, type: [5, 4], width: 1.2 } } : undefined;
+    const limitMarks = marks.length ? { silent: true, symbol: 'none', animation: false, precision: 8, data: marks, lineStyle: { color: palette.limit, type: [5, 4], width: 1.2 } } : undefined;
     const [low, high] = third ? extent(third, [...front, ...rest]) : [0, 1];
     const all = series(palette, steps, limitMarks);
     const shown = all.filter((one) => one.data.length || one.name === CHOSEN);
