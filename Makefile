@@ -2,11 +2,12 @@
 # make test     the everyday tests;  make slow  those that take minutes
 # make lint     style, types and the direction of imports
 # make lock     renews requirements.lock
+# make openapi  renews service/openapi.json after a change of the API
 #
 # PYTHON names the interpreter to make .venv with: 3.11, 3.12 or 3.13.
 
 .DELETE_ON_ERROR:
-.PHONY: search test slow chromium lint coverage lock clean
+.PHONY: search test slow chromium lint coverage lock openapi clean
 
 SUPPORTED = import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,$(shell $(name) -c \
@@ -50,6 +51,9 @@ lock:
 	  | grep -Ev '^(nvidia-|cuda-|triton==)' | sed 's/+.*//' | LC_ALL=C sort -f; } > .venv/requirements.lock
 	mv .venv/requirements.lock requirements.lock
 	rm -rf .venv/lock
+
+openapi: .venv/dev.stamp
+	$(BIN)/python tools/openapi.py
 
 clean:
 	rm -rf .venv build dist .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -12,7 +12,7 @@ from typing import Any
 
 from autokd.errors import ConflictError, Mistake, SpecError
 from autokd.files import bytes_in
-from autokd.spec import read_study
+from autokd.spec import StudySpec, read_study
 from autokd.store import Store, StudyRecord
 from autokd.trial import StudyState, StudyWish
 
@@ -21,6 +21,35 @@ _PARTICIPLES = {
     StudyWish.STOP: "stopped",
     StudyWish.CANCEL: "cancelled",
 }
+
+
+def queue(
+    store: Store,
+    spec: StudySpec,
+    *,
+    labels: Mapping[str, str] | None = None,
+    paused: bool = False,
+    owner: int | None = None,
+) -> StudyRecord:
+    """Has a coordinator run a new study; or wait with it, until it is wanted to run.
+
+    Args:
+        store: the record.
+        spec: what is to be searched.
+        labels: words of its owner, by name.
+        paused: whether it waits.
+        owner: id of the token that it is created with.
+
+    Raises:
+        ConflictError: there is a study of that name.
+    """
+    return store.create_study(
+        spec.name,
+        spec.model_dump(mode="json"),
+        wish=StudyWish.PAUSE if paused else StudyWish.RUN,
+        labels=labels,
+        owner=owner,
+    )
 
 
 def steer(store: Store, study: StudyRecord, wish: StudyWish) -> StudyRecord:

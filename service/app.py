@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from anyio import to_thread
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
@@ -12,29 +13,40 @@ import autokd
 from autokd.inspector import Inspector
 from autokd.store import Store
 from service import problems
+from service.deliveries import Deliveries
 from service.events import EventFeed
 from service.middleware import Envelope, Figures
+from service.outbound import Outbound
 from service.record import Studies
 from service.routes import (
     analyses,
     candidates,
+    catalogue,
     events,
+    exports,
     operations,
     pages,
     service,
     studies,
     tokens,
     trials,
+    uploads,
+    webhooks,
 )
 from service.settings import Settings
+from service.uploads import remove_stale_parts
 
 _ROUTERS = (
     studies.router,
     trials.router,
     candidates.router,
     analyses.router,
+    exports.router,
     operations.router,
     events.router,
+    catalogue.router,
+    uploads.router,
+    webhooks.router,
     tokens.router,
     service.router,
 )
@@ -57,11 +69,13 @@ def create_app(settings: Settings) -> FastAPI:
     store = Store.open(settings.storage, files=settings.files)
     inspector = Inspector(seconds=settings.check_seconds)
     feed = EventFeed(store, settings)
+    deliveries = Deliveries(store, Outbound(settings.webhook_hosts))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         try:
-            async with feed.running():
+            await to_thread.run_sync(remove_stale_parts, store.files / "uploads")
+            async with feed.running(), deliveries.running():
                 yield
         finally:
             inspector.close()
@@ -83,6 +97,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.store = store
     app.state.inspector = inspector
     app.state.feed = feed
+    app.state.deliveries = deliveries
     app.state.studies = Studies(store)
     app.state.figures = Figures()
     problems.add_handlers(app)

@@ -12,7 +12,7 @@ from typing import Any
 
 from anyio import to_thread
 
-from autokd.errors import StoreUnavailableError
+from autokd.errors import AutokdError
 from autokd.store import EventRecord, Store
 from service.names import Kind, id_of
 from service.problems import Refusal
@@ -23,6 +23,9 @@ _LOG = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 0.25
 """How often the record is asked for what is new; a listener hears of it that late at most."""
+
+_AGAIN_SECONDS = 2.0
+"""How long the record is left alone when it can not be read."""
 
 _KEPT = 5000
 """Newest events that listeners read without asking the database."""
@@ -134,9 +137,10 @@ class EventFeed:
         while True:
             try:
                 new = await to_thread.run_sync(self._store.all_events, self._newest, _BATCH)
-            except StoreUnavailableError as error:
+            except AutokdError as error:  # whatever it is, streams go on once it is mended
                 _LOG.warning("%s", error)
-                new = []
+                await asyncio.sleep(_AGAIN_SECONDS)
+                continue
             if new:
                 async with self._news:
                     self._kept.extend(new)

@@ -29,11 +29,13 @@ _MOST_FIELDS = 100
 _SHOWN = 100
 
 _UNTOLD = {
-    500: "something went wrong that should not have",
-    503: "the database does not answer in time; it may do so later",
-    507: "the server's disk is full; nothing was changed",
+    "database_unavailable": "the database does not answer in time; it may do so later",
+    "database_version": "the database is of another version than this service",
+    "check_failed": "the process that knows networks could not answer",
+    "storage_full": "the server's disk is full; nothing was changed",
+    "verification_failed": "a file does not compute what it should",
 }
-"""What is said when the server is at fault: the error itself may name its files and hosts."""
+"""What is said in place of an error, which may name files and hosts of the server."""
 
 
 class FieldProblem(BaseModel):
@@ -178,10 +180,10 @@ def add_handlers(app: FastAPI) -> None:
         headers = {"Retry-After": "5"} if status == 503 else None
         fields = None
         detail = error.message
-        if status in _UNTOLD:
+        if code in _UNTOLD:
             _LOG.error("%s", error)
             hint = "the server's log says more, under this request id"
-            return problem(request, status, code, _UNTOLD[status], hint=hint, headers=headers)
+            return problem(request, status, code, _UNTOLD[code], hint=hint, headers=headers)
         if isinstance(error, errors.SpecError):
             detail = detail.partition("\n")[0].rstrip(":")
             fields = [

@@ -13,6 +13,7 @@ from pydantic import (
     JsonValue,
     PlainSerializer,
     StringConstraints,
+    WithJsonSchema,
 )
 
 from service.names import NAME, is_id
@@ -49,14 +50,17 @@ Line = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
 Label = Annotated[Line, StringConstraints(max_length=200)]
 Labels = Annotated[
     dict[Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$")], Label],
-    Field(max_length=32),
+    Field(max_length=32, json_schema_extra={"additionalProperties": False}),
 ]
+
+Data = Annotated[JsonValue, WithJsonSchema({})]
+"""Anything that JSON can say, some 250 levels deep."""
 
 
 class Given(BaseModel):
     """A body of a request: unknown fields are mistakes."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class Told(BaseModel):
@@ -191,7 +195,7 @@ class StudyDetail(Study):
     health: list[HealthNote]
 
 
-EXAMPLE_SPEC: dict[str, JsonValue] = {
+EXAMPLE_SPEC: dict[str, Data] = {
     "name": "digits",
     "data": {"name": "digits"},
     "teacher": {"model": "resnet20"},
@@ -206,7 +210,7 @@ EXAMPLE_SPEC: dict[str, JsonValue] = {
 class NewStudy(Given):
     """A study to be run."""
 
-    spec: dict[str, JsonValue] = Field(
+    spec: dict[str, Data] = Field(
         description="A study file as JSON; see /api/v1/spec_schema.", examples=[EXAMPLE_SPEC]
     )
     labels: Labels = Field({}, description="Words of yours, by name.")
@@ -216,22 +220,26 @@ class NewStudy(Given):
 class StudyChanges(Given):
     """What may be changed of a study."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"labels": {"team": "vision"}, "limits": {"trials": 80}}]}
+    )
+
     name: Name | None = None
     labels: Labels | None = Field(None, description="All labels; those left out are removed.")
-    limits: dict[str, JsonValue] | None = Field(None, description="Those of the spec that change.")
+    limits: dict[str, Data] | None = Field(None, description="Those of the spec that change.")
 
 
 class Extension(Given):
     """Larger limits."""
 
-    limits: dict[str, JsonValue] = Field(examples=[{"trials": 80}])
+    limits: dict[str, Data] = Field(examples=[{"trials": 80}])
 
 
 class Cloning(Given):
     """A new study like another one."""
 
     name: Name
-    changes: dict[Annotated[str, StringConstraints(max_length=100)], JsonValue] = Field(
+    changes: dict[Annotated[str, StringConstraints(max_length=100)], Data] = Field(
         {}, description="By dotted path.", examples=[{"limits.trials": 80}]
     )
     labels: Labels = {}

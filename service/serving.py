@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from contextlib import suppress
+from types import FrameType
 
 import uvicorn
 
@@ -58,11 +59,19 @@ def serve(settings: Settings, *, ready: str = "") -> None:
 
 
 class _Server(uvicorn.Server):
-    """A server whose event streams end when it is asked to stop, not when they are cut off."""
+    """A server that is asked to stop by a signal, and then stops: that is no interruption.
+
+    Its event streams end when it is asked, not when they are cut off.
+    """
 
     def __init__(self, config: uvicorn.Config, feed: EventFeed) -> None:
         super().__init__(config)
         self._feed = feed
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stops soon; the second time, at once."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stops it."""
@@ -139,6 +148,7 @@ def _listen(settings: Settings) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((settings.host, settings.port))
+        listening.listen()  # whoever reads the address may come at once, and waits here
     except OSError as error:
         listening.close()
         raise ConflictError(

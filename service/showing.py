@@ -7,7 +7,6 @@ from http import HTTPStatus
 from typing import Any
 
 from autokd.analysis import health, progress, sparkline
-
 from autokd.multiobjective import ParetoFront
 from autokd.report import budget_of, count, front_row, objectives_of, summarise
 from autokd.store import OperationRecord, Store, StudyRecord

@@ -7,7 +7,7 @@ import os
 import signal
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -15,15 +15,12 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from autokd.errors import AutokdError, NotFoundError
+from autokd.errors import AutokdError
 from autokd.readable import duration as duration
 from autokd.readable import figure as figure
 from autokd.readable import plural as plural
 from autokd.readable import scaled as scaled
 from autokd.readable import share_of as share_of
-
-if TYPE_CHECKING:
-    from autokd.store import Store, StudyRecord
 
 Json = Annotated[bool, typer.Option("--json", help="Data as JSON on stdout.")]
 Storage = Annotated[
@@ -57,16 +54,6 @@ _TEXT_COLUMNS = frozenset(
     )
 )
 """Columns that stand to the left; numbers stand to the right."""
-
-
-def find_study(store: Store, name_or_number: str) -> StudyRecord:
-    """The study that a person means: by name, else by number. Raises NotFoundError."""
-    try:
-        return store.study(name_or_number)
-    except NotFoundError:
-        if not name_or_number.isdecimal():
-            raise
-        return store.study(int(name_or_number))
 
 
 @contextmanager

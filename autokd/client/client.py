@@ -144,6 +144,8 @@ class Client:
         trial: int | None = None,
         max_parameters: str | None = None,
         max_memory: str | None = None,
+        max_macs: str | None = None,
+        max_weight: str | None = None,
         formats: Sequence[str] = ("onnx", "safetensors"),
         timeout: float | None = None,
     ) -> Export:
@@ -156,6 +158,8 @@ class Client:
             trial: number of the trial whose student is wanted, in place of the best.
             max_parameters: with the best: at most so many, like `20k`.
             max_memory: with the best: at most this peak memory, like `64KiB`.
+            max_macs: with the best: at most so many multiply-accumulates, like `2M`.
+            max_weight: with the best: at most so many bytes of weights, like `100KiB`.
             formats: `onnx`, `safetensors`, `pt2`.
             timeout: seconds to wait for the export at most; None: as long as it takes.
 
@@ -172,6 +176,8 @@ class Client:
             "trial": trial,
             "max_parameters": max_parameters,
             "max_memory": max_memory,
+            "max_macs": max_macs,
+            "max_weight": max_weight,
             "formats": list(formats),
         }
         body = {name: value for name, value in wanted.items() if value is not None}

@@ -88,6 +88,7 @@ class Connection:
         params: Mapping[str, Any] | None = None,
         body: Mapping[str, Any] | None = None,
         content: Iterable[bytes] | None = None,
+        headers: Mapping[str, str] | None = None,
         timeout: float | None = None,
     ) -> Value:
         """Has something done, and gives what is told of it.
@@ -101,10 +102,17 @@ class Connection:
             params: of the query.
             body: JSON data to send.
             content: bytes to send in its place.
+            headers: further ones.
             timeout: in place of the connection's own.
         """
         with self.answer(
-            method, path, params=params, body=body, content=content, timeout=timeout
+            method,
+            path,
+            params=params,
+            body=body,
+            content=content,
+            headers=headers,
+            timeout=timeout,
         ) as answer:
             answer.read()
             try:

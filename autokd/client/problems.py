@@ -77,6 +77,7 @@ _OF_CODE: Mapping[str, Callable[..., AutokdError]] = {
     "invalid_data": errors.DataError,
     "invalid_filter": errors.FilterError,
     "invalid_teacher": errors.TeacherError,
+    "invalid_upload": errors.DataError,
     "nothing_feasible": errors.NothingFeasibleError,
     "not_found": errors.NotFoundError,
     "stale_etag": errors.StaleVersionError,
@@ -113,7 +114,8 @@ _OF_STATUS: Mapping[int, Callable[..., AutokdError]] = {
 
 def _mistake(field: Mapping[str, Any]) -> Mistake:
     parts = str(field.get("pointer", "")).removeprefix("/spec").split("/")
-    return Mistake(".".join(filter(None, parts)), str(field.get("message", "")), field.get("hint"))
+    path = ".".join(part.replace("~1", "/").replace("~0", "~") for part in parts if part)
+    return Mistake(path, str(field.get("message", "")), field.get("hint"))
 
 
 def _origin(answer: httpx.Response) -> str:

@@ -212,6 +212,7 @@ class Studies:
         max_parameters: str | None = None,
         max_memory: str | None = None,
         max_macs: str | None = None,
+        max_weight: str | None = None,
     ) -> Front:
         """The Pareto front over two figures, of the students within limits.
 
@@ -223,6 +224,7 @@ class Studies:
             max_parameters: like `20k`.
             max_memory: peak memory of activations, like `64KiB`.
             max_macs: like `2M`.
+            max_weight: bytes of weights, like `100KiB`.
         """
         params = {
             "x": x,
@@ -231,6 +233,7 @@ class Studies:
             "max_parameters": max_parameters,
             "max_memory": max_memory,
             "max_macs": max_macs,
+            "max_weight": max_weight,
         }
         return self._connection.read(Front, f"{path_of(study)}/front", params=params)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -40,26 +41,25 @@ class Uploads:
         wrong = TeacherError if kind == "teacher" else DataError
         try:
             with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-                known = self._known(kind, digest)
+                digest = hashlib.file_digest(file, "sha256")
+                known = self._known(kind, digest.hexdigest())
                 if known is not None:
                     return known
                 file.seek(0)
-                made = self._connection.ask(
-                    Upload, "POST", "uploads", body={"kind": kind, "name": path.name}
-                )
-                sent = self._connection.ask(
+                told = {"kind": kind, "name": path.name}
+                made = self._connection.ask(Upload, "POST", "uploads", body=told)
+                return self._connection.ask(
                     Upload,
                     "PUT",
                     f"{_path(made.id)}/content",
                     content=file,
+                    headers={"Repr-Digest": f"sha-256=:{b64encode(digest.digest()).decode()}:"},
                     timeout=_CONTENT_SECONDS,
                 )
         except FileNotFoundError as error:
             raise wrong(f"there is no file {path}", hint="check the path") from error
-        if sent.state == "refused":
-            raise wrong(f"the server refuses {path}: {sent.error}")
-        return sent
+        except DataError as error:
+            raise wrong(f"the server refuses {path}: {error.message}", hint=error.hint) from error
 
     def delete(self, upload: str) -> None:
         """Removes an upload. Raises NotFoundError."""

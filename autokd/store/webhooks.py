@@ -137,14 +137,15 @@ class Webhooks(Database):
         """Record what came of an attempt to deliver.
 
         Args:
-            delivery_id: the delivery; nothing happens if it is gone.
+            delivery_id: the delivery; nothing happens if it is gone, or has ended: another process
+                took it when this one counted as dead.
             status: HTTP status of the answer, if there was one.
             message: why it failed; empty: it was delivered.
             again: when to try again; None: it was the last attempt.
         """
         with self._write() as session:
-            row = session.get(DeliveryRow, delivery_id)
-            if row is None:
+            row = session.get(DeliveryRow, delivery_id, with_for_update=True)
+            if row is None or row.state != "pending":
                 return
             row.status, row.message = status, message
             if not message:

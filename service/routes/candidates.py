@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
-from pydantic import Field
+from pydantic import ConfigDict, Field
 from starlette.responses import PlainTextResponse, StreamingResponse
 
 from autokd.analysis import Candidates
@@ -85,6 +85,12 @@ class Graph(Told):
 
 class NewCandidate(Given):
     """A candidate of one's own."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"choices": {"top_nodes": 5}, "distillation": {"kd.temperature": 4.0}}]
+        }
+    )
 
     choices: dict[str, Choice] = Field(description="Of every parameter that exists in it.")
     distillation: dict[str, Choice] = Field({}, description="Of every searched setting.")

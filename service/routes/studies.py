@@ -28,6 +28,7 @@ from service.once import OnceRoute
 from service.paging import PagingOf
 from service.problems import RESPONSES, Refusal
 from service.schemas import (
+    EXAMPLE_SPEC,
     CheckResult,
     Cloning,
     Extension,
@@ -73,7 +74,10 @@ IfMatch = Annotated[
             "description": "A spec with labels as JSON, or a study file as YAML.",
             "content": {
                 "application/json": {"schema": NewStudy.model_json_schema()},
-                "application/yaml": {"schema": {"type": "string"}},
+                "application/yaml": {
+                    "schema": {"type": "string"},
+                    "example": yaml.safe_dump(EXAMPLE_SPEC, sort_keys=False),
+                },
             },
         }
     },
@@ -319,7 +323,8 @@ async def _new_study(request: Request) -> NewStudy:
             mistakes = [{**one, "loc": ("body", *one["loc"])} for one in error.errors()]
             raise RequestValidationError(mistakes) from error
     if kind in ("application/yaml", "application/x-yaml", "text/yaml"):
-        return NewStudy(spec=await run_in_threadpool(_spec_from_yaml, body))
+        # As it is: YAML has more kinds of values than JSON, and the reader of specs names each.
+        return NewStudy.model_construct(spec=await run_in_threadpool(_spec_from_yaml, body))
     raise Refusal(
         415,
         "unsupported_media_type",

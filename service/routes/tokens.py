@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path, Request, Response
-from pydantic import Field
+from fastapi import APIRouter, Depends, Path, Response
+from pydantic import ConfigDict, Field
 
 from service.access import (
     COOKIE,
@@ -41,6 +41,10 @@ class TokenLimits(Given):
 class NewToken(Given):
     """A token to be made."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"name": "ci", "scope": "launch", "expires_in_days": 90}]}
+    )
+
     name: Line = Field(min_length=1, max_length=100)
     scope: Literal["read", "launch", "admin"]
     expires_in_days: float | None = Field(None, gt=0, le=3650, description="Null: never.")
@@ -68,7 +72,7 @@ class MadeToken(Token):
 class Login(Given):
     """What opens a session."""
 
-    token: str = Field(max_length=200)
+    token: str = Field(max_length=200, examples=["akd_…"])
 
 
 class WhoAmI(Told):
@@ -108,12 +112,9 @@ def revoke_token(
     store.remove_token(number_of(Kind.TOKEN, token))
 
 
-@router.post("/session", response_model=WhoAmI)
-def open_session(
-    request: Request, login: Login, store: StoreOf, settings: SettingsOf, response: Response
-) -> Any:
+@router.post("/session", response_model=WhoAmI, dependencies=[Depends(refuse_foreign_origin)])
+def open_session(login: Login, store: StoreOf, settings: SettingsOf, response: Response) -> Any:
     """Opens a session for a browser; the answer sets its cookie."""
-    refuse_foreign_origin(request)
     found = store.token_of(token_hash(login.token)) if is_token(login.token) else None
     if found is None or found.parent is not None:
         raise Refusal(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from collections.abc import Iterator
 
@@ -16,9 +17,9 @@ from autokd.errors import (
     VerificationError,
 )
 
-from .conftest import body, operation
+from .conftest import body, operation, problem
 
-CONTENT = {"student.onnx": b"o" * 5000, "student.safetensors": b"weights"}
+CONTENT = {"student.onnx": b"o" * 5000, "student.json": b"{}"}
 
 
 class Exporter:
@@ -97,7 +98,7 @@ def test_a_student_is_exported_and_downloaded(client_of, tmp_path):
         "max_parameters": "20k",
         "formats": ["onnx", "safetensors"],
     }
-    assert {path.name for path in folder.iterdir()} == {*CONTENT, "student.json"}
+    assert {path.name for path in folder.iterdir()} == {*CONTENT}
     assert (folder / "student.onnx").read_bytes() == CONTENT["student.onnx"]
     assert export.trial == 3
 
@@ -106,6 +107,14 @@ def test_a_trial_takes_the_place_of_the_best(client_of, tmp_path):
     server = Exporter()
     client_of(server).export("digits", tmp_path, trial=0, formats=["pt2"])
     assert server.asked == {"trial": 0, "formats": ["pt2"]}
+
+
+def test_an_older_student_is_replaced(client_of, tmp_path):
+    for name in ("student.onnx", "student.pt2", "notes.txt"):
+        (tmp_path / name).write_text("old")
+    client_of(Exporter()).export("digits", tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {*CONTENT, "notes.txt"}
+    assert (tmp_path / "student.onnx").read_bytes() == CONTENT["student.onnx"]
 
 
 @pytest.mark.parametrize("ranges", [True, False])
@@ -174,12 +183,15 @@ class Receiver:
         assert (request.method, path) == ("PUT", f"uploads/upl_{len(self.uploads)}/content")
         content = request.read()
         assert request.headers["content-length"] == str(len(content))
+        digest = base64.b64encode(hashlib.sha256(content).digest()).decode()
+        assert request.headers["repr-digest"] == f"sha-256=:{digest}:"
         self.received.append(content)
+        if self.refuses:
+            return problem(422, "invalid_upload", self.refuses, hint="send another")
         self.uploads[-1] |= {
-            "state": "refused" if self.refuses else "ready",
+            "state": "ready",
             "bytes": len(content),
             "sha256": hashlib.sha256(content).hexdigest(),
-            "error": self.refuses,
         }
         return httpx.Response(200, json=self.uploads[-1])
 
@@ -208,7 +220,8 @@ def test_a_file_that_the_server_has_is_not_sent_again(client_of, tmp_path):
 def test_a_file_that_is_refused_says_why(client_of, tmp_path, kind, error):
     (tmp_path / "x").write_bytes(b"?")
     send = getattr(client_of(Receiver(refuses="expected a header")), f"upload_{kind}")
-    with pytest.raises(error, match="expected a header"):
+    with pytest.raises(error, match="refuses .*x: expected a header") as refused:
         send(tmp_path / "x")
+    assert refused.value.hint == "send another"
     with pytest.raises(error, match="there is no file"):
         send(tmp_path / "y")

@@ -24,7 +24,7 @@ REQUEST = httpx.Request("GET", "http://autokd.test/api/v1/studies")
         (422, "unknown_name", errors.UnknownNameError),
         (422, "invalid_data", errors.DataError),
         (422, "invalid_teacher", errors.TeacherError),
-        (422, "invalid_upload", errors.SpecError),
+        (422, "invalid_upload", errors.DataError),
         (413, "too_large", errors.SpecError),
         (429, "too_many_studies", errors.ConflictError),
         (500, "verification_failed", errors.VerificationError),
@@ -59,14 +59,14 @@ def test_mistakes_are_told_with_their_places():
             "detail": "the study has 2 mistakes",
             "errors": [
                 {"pointer": "/spec/teacher/model", "message": "expected a network", "hint": "h"},
-                {"pointer": "/labels/a", "message": "too long"},
+                {"pointer": "/labels/a~1b~0", "message": "too long"},
             ],
         }
     )
     assert isinstance(error, errors.SpecError)
     assert error.mistakes == (
         errors.Mistake("teacher.model", "expected a network", "h"),
-        errors.Mistake("labels.a", "too long"),
+        errors.Mistake("labels.a/b~", "too long"),
     )
     assert error.message.startswith("the study has 2 mistakes:")
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,22 +63,52 @@ class Service:
 
     def client(self, scope: str) -> TestClient:
         """A client with a token of the scope; it shares the app with the others."""
-        client = TestClient(
-            self.anonymous.app, base_url=f"{HOST}/api/v1", raise_server_exceptions=True
-        )
-        client.headers["Authorization"] = f"Bearer {self.tokens[scope]}"
+        return self.client_with(self.tokens[scope])
+
+    def client_with(self, token: str | None) -> TestClient:
+        """A client with that token, or with none and no cookies either."""
+        client = TestClient(self.anonymous.app, base_url=f"{HOST}/api/v1")
+        client.portal = self.anonymous.portal  # the event loop that the app runs in
+        if token is not None:
+            client.headers["Authorization"] = f"Bearer {token}"
         return client
 
 
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with tables and nothing in them: making one takes longer than most tests."""
+    path = tmp_path_factory.mktemp("empty") / "autokd.db"
+    Store.open(path).close()
+    return path
+
+
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+def settings(tmp_path: Path, empty_database: Path) -> Settings:
     """Of a service on loopback with a new SQLite database."""
-    return Settings(storage=str(tmp_path / "autokd.db"))
+    return Settings(storage=str(shutil.copy(empty_database, tmp_path)))
 
 
 @pytest.fixture
 def service(settings: Settings) -> Iterator[Service]:
     """The app, with its background tasks, and a record that is still empty."""
+    with serving(settings) as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def recorded(
+    empty_database: Path, tiny_spec: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    """A service with the study `digits`, as below, for tests that only read."""
+    storage = shutil.copy(empty_database, tmp_path_factory.mktemp("recorded"))
+    with serving(Settings(storage=str(storage))) as service:
+        searched(service.store, {**tiny_spec, "name": "digits"})
+        yield service
+
+
+@contextmanager
+def serving(settings: Settings) -> Iterator[Service]:
+    """The app of these settings, with a token for each scope."""
     app = create_app(settings)
     with (
         Store.open(settings.storage) as store,

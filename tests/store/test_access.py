@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import update
 from sqlalchemy.exc import IntegrityError
 
-from autokd.errors import ConflictError, NotFoundError
+from autokd.errors import ConflictError, NotFoundError, StoreUnavailableError
 from autokd.store import ReusedKeyError, Store
 from autokd.store.service_rows import IdempotencyRow, TokenRow
 
@@ -35,6 +35,17 @@ class TestTokens:
         assert store.token_of(FIRST) is None
         store.remove_expired_tokens()
         assert store.tokens() == [young]
+
+    def test_a_token_is_known_while_another_process_writes(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        made = store.add_token("a", FIRST, "read")
+
+        def locked() -> None:
+            raise StoreUnavailableError("the database is locked")
+
+        monkeypatch.setattr(store, "_write", locked)
+        assert store.token_of(FIRST) == made
 
     def test_use_is_noted_to_the_minute(self, store: Store) -> None:
         made = store.add_token("a", FIRST, "read")
@@ -110,6 +121,19 @@ class TestIdempotency:
                 )
         assert store.begin_request(None, "young", FIRST) == {"status": 201}
         assert store.begin_request(None, "old", SECOND) is None
+
+    def test_a_request_that_was_cut_off_may_come_again(self, store: Store) -> None:
+        for key, age in (("young", HOUR / 12), ("old", HOUR / 4)):
+            store.begin_request(None, key, FIRST)
+            with store._write() as session:
+                session.execute(
+                    update(IdempotencyRow)
+                    .where(IdempotencyRow.key == key)
+                    .values(created=datetime.now(UTC) - age)
+                )
+        with pytest.raises(ConflictError, match="under way"):
+            store.begin_request(None, "young", FIRST)
+        assert store.begin_request(None, "old", FIRST) is None
 
 
 class TestAudit:

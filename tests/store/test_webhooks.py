@@ -138,6 +138,14 @@ class TestDeliveries:
         failed = store.delivery(made.id, sent.id)
         assert (failed.state, failed.status) == ("failed", None)
 
+    def test_what_was_delivered_stays_so_whatever_a_slow_process_says(self, store: Store) -> None:
+        made = store.add_webhook(URL, ["study"], "whsec_x")
+        sent = store.add_delivery(made.id, None, {})
+        store.end_delivery(sent.id, status=204)
+        delivered = store.delivery(made.id, sent.id)
+        store.end_delivery(sent.id, status=None, message="it did not answer")
+        assert store.delivery(made.id, sent.id) == delivered
+
     def test_the_end_of_a_message_that_is_gone_is_no_error(self, store: Store) -> None:
         store.end_delivery(7, status=200)
 

@@ -80,7 +80,7 @@ export const slicesOption = (axes, metric, chosen, others, across, brushing, num
       axisLine: { lineStyle: { color: palette.line } }, splitLine: { show: false },
     })),
     toolbox: { show: false },
-    yAxis: axes.map((_, k) => ({ gridIndex: k, scale: true, splitNumber: 3, axisLine: { show: false }, axisTick: { show: false }, splitLine: { lineStyle: { color: palette.grid } }, axisLabel: { show: k % across === 0, color: palette.muted, fontSize: 10, formatter: (/** @type {number} */ value) => tick(metric.name, value) } })),
+    yAxis: axes.map((_, k) => ({ gridIndex: k, scale: true, max: metric.name.endsWith('accuracy') && extent(metric.values)[1] > 0.95 ? 1 : undefined, splitNumber: 3, axisLine: { show: false }, axisTick: { show: false }, splitLine: { lineStyle: { color: palette.grid } }, axisLabel: { show: k % across === 0, color: palette.muted, fontSize: 10, formatter: (/** @type {number} */ value) => tick(metric.name, value) } })),
     series: axes.flatMap((axis, k) => [
       { name: 'others', data: others.map((i) => spot(axis, i)), itemStyle: { color: palette.dim, opacity: others.length > 300 ? 0.18 : 0.4 }, z: 1 },
       { name: 'selected', data: chosen.map((i) => spot(axis, i)), itemStyle: { color: palette.accent, opacity: chosen.length > 300 ? 0.45 : 0.8 }, z: 2 },

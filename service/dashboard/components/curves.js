@@ -1,14 +1,14 @@
 /** Learning curves of one or several trials: every loss term, every score. */
 import { html, useMemo } from '../core/html.js';
-import { figure, number } from '../core/format.js';
+import { figure, label, number } from '../core/format.js';
 import { linesOption } from '../charts/lines.js';
 import { Chart } from './chart.js';
 import { Empty } from './states.js';
 
 const GROUPS = [
   { name: 'accuracy', title: 'Accuracy', of: (/** @type {string} */ name) => /accuracy/.test(name) },
-  { name: 'loss', title: 'Losses', of: (/** @type {string} */ name) => /loss|kd|task|ce\b/.test(name) && !/accuracy/.test(name) },
-  { name: 'other', title: 'Learning rate and others', of: () => true },
+  { name: 'loss', title: 'Losses', of: (/** @type {string} */ name) => /loss|entropy|^train_/.test(name) },
+  { name: 'other', title: 'Others', of: () => true },
 ];
 
 /**
@@ -37,7 +37,8 @@ function Group({ group, curves, teacher }) {
   const longest = all.reduce((a, b) => (b.values.length > a.values.length ? b : a), all[0]);
   const end = (line) => line.values[line.values.length - 1];
   const level = metric && teacher?.accuracy != null ? { value: teacher.accuracy, name: 'Teacher' } : null;
-  return html`<${Chart} title=${group.title} name=${`curves-${group.name}`} height=${230}
+  const title = group.name === 'other' && group.names.length === 1 ? label(group.names[0]) : group.title;
+  return html`<${Chart} title=${title} name=${`curves-${group.name}`} height=${230}
     summary=${`After ${end(longest)[0]} epochs: ${all.slice(0, 4).map((line) => `${line.name} ${say(end(line)[1])}`).join(', ')}.`}
     depends=${[curves]} shape=${all.map((line) => line.name).join()} option=${linesOption(all, { x: 'Epoch', y: '', metric, level })}
     stops=${longest.values.map((/** @type {any} */ [epoch, value], /** @type {number} */ i) => ({ series: all.indexOf(longest), index: i, text: `epoch ${epoch}: ${longest.name} ${say(value)}` }))}

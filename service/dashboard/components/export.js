@@ -57,9 +57,9 @@ function ExportForm({ study, trial }) {
     ${earlier.map((one) => html`<details class="disclosure" key=${one.id}>
       <summary>Exported ${ago(one.created)}</summary><${Exported} made=${one} /></details>`)}
     <${Equivalents} texts=${{
-      CLI: `autokd export ${shellWord(study.name)} --trial ${trial} ${formats.map((name) => `--format ${name}`).join(' ')} --output out`,
+      CLI: `autokd export ${shellWord(study.name)} --trial ${trial} ${formats.map((name) => `--format ${name}`).join(' ')} --out out`,
       curl: curl(`${studyPath(study.id)}/exports`, 'POST', { trial, formats }),
-      Python: `import autokd\n\nwith autokd.Store.open("sqlite:///autokd.db") as store:\n    autokd.export_student(store, ${JSON.stringify(study.name)}, "out", trial=${trial})`,
+      Python: `import autokd\n\nwith autokd.Store.open("autokd.db") as store:\n    autokd.export_student(store, ${JSON.stringify(study.name)}, "out", trial=${trial})`,
     }} />`;
 }
 

@@ -7,7 +7,7 @@ import { API } from './api.js';
  * @typedef {'connecting' | 'live' | 'reconnecting'} Liveness
  */
 
-const KINDS = ['study', 'trial', 'epoch', 'artifact', 'operation'];
+const KINDS = ['study', 'trial', 'epoch', 'teacher_epoch', 'artifact', 'operation'];
 /** @type {Set<(event: StudyEvent | null) => void>} */
 const listeners = new Set();
 /** @type {Set<(state: Liveness) => void>} */

@@ -23,11 +23,11 @@ function keep(url, data) {
  * Reads an address of the API, and again after events that concern it.
  *
  * @param {string | null} url as `address` makes them; null: nothing yet
- * @param {{live?: string | null, kinds?: string[]}} [options] live: id of the study whose events make the answer
- *   old, or '*' for all studies
+ * @param {{live?: string | null, kinds?: string[], every?: number}} [options] live: id of the study whose events make the answer
+ *   old, or '*' for all studies; every: read again after so many ms, for what no event tells of
  * @returns {Resource<any>}
  */
-export function useResource(url, { live = null, kinds } = {}) {
+export function useResource(url, { live = null, kinds, every } = {}) {
   const [answer, setAnswer] = useState({ url, data: url ? kept.get(url) ?? null : null, error: null });
   const [round, setRound] = useState(0);
   const pace = useRef({ timer: 0, cost: 0 });
@@ -69,6 +69,11 @@ export function useResource(url, { live = null, kinds } = {}) {
       }, Math.max(500, 8 * pace.current.cost));
     });
   }, [live, kinds?.join(), reload]);
+
+  useEffect(() => {
+    const timer = every ? setInterval(() => document.hidden || reload(), every) : 0;
+    return () => clearInterval(timer);
+  }, [every, reload]);
 
   const current = answer.url === url;
   const data = current ? answer.data : url ? kept.get(url) ?? null : null;

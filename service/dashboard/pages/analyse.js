@@ -126,7 +126,7 @@ function Importances({ study, metric }) {
   const choose = html`<${Choice} label="Method" value=${method} options=${Object.entries(methods)} set=${(/** @type {string} */ next) => changeQuery({ method: next })} />`;
   if (found.error) return html`<h2>Importances</h2><div class="chart-controls">${choose}</div>
     <${Failure} error=${found.error} />`;
-  const bars = Object.entries(found.data?.importances ?? {}).map(([name, value]) => ({ name: label(name), value: /** @type {number} */ (value), text: percent(/** @type {number} */ (value), 0) })).sort((a, b) => b.value - a.value);
+  const bars = Object.entries(found.data?.importances ?? {}).map(([name, value]) => ({ name: label(name.replace(/^(choices|distillation)\./, '')), value: /** @type {number} */ (value), text: percent(/** @type {number} */ (value), 0) })).sort((a, b) => b.value - a.value);
   return html`<${Loaded} resource=${found}>
     ${() => html`<${Chart} title="Importances" name="importances" height=${Math.max(120, bars.length * 26)} controls=${choose}
     summary=${bars.length ? `${bars[0].name} matters most: ${bars[0].text} of what varies, over ${plural(found.data.trials, 'trial')}.` : 'Nothing varies.'}

@@ -1,7 +1,7 @@
 /** One student: what it is, how it learned, how sure that is, and how to take it away. */
 import { html, useEffect, useState } from '../core/html.js';
 import { API, address, post, send, studyPath } from '../core/api.js';
-import { ago, count, duration, figure, label, number, percent, points } from '../core/format.js';
+import { ago, count, duration, figure, label, number, percent, plural, points, spread } from '../core/format.js';
 import { useResource } from '../core/resource.js';
 import { changeQuery, useQuery } from '../core/router.js';
 import { attempt } from '../components/announcer.js';
@@ -82,7 +82,7 @@ function Actions({ study, candidate, reload }) {
 
 /** @param {any} study @param {any} candidate */
 const reproduce = (study, candidate) => ({
-  CLI: `autokd trial show ${shellWord(study.name)} ${candidate.trial}\nautokd trial logs ${shellWord(study.name)} ${candidate.trial}\nautokd export ${shellWord(study.name)} --trial ${candidate.trial} --output out`,
+  CLI: `autokd trial show ${shellWord(study.name)} ${candidate.trial}\nautokd trial logs ${shellWord(study.name)} ${candidate.trial}\nautokd export ${shellWord(study.name)} --trial ${candidate.trial} --out out`,
   'Train it again': curl(`${studyPath(study.id)}/candidates`, 'POST', { choices: candidate.choices, draw: candidate.draw, distillation: candidate.distillation }),
   curl: curl(`${studyPath(study.id)}/candidates/${candidate.number}`),
   Python: 'import autokd\n\nstudent = autokd.load_student("out")  # after the export: an nn.Module in eval mode',
@@ -95,7 +95,7 @@ function Figures({ study, candidate }) {
   return html`
     <dl class="figures">
       ${final && html`<div><dt>Test accuracy</dt><dd>
-        ${percent(final.test_accuracy)}<small>± ${(100 * (final.test_accuracy_sd ?? 0)).toFixed(2)} over ${final.seeds} seeds</small>
+        ${percent(final.test_accuracy)}<small>${spread(final.test_accuracy_sd, final.seeds)} ${final.seeds > 1 ? 'over' : 'of'} ${plural(final.seeds, 'seed')}</small>
         </dd></div>`}
       <div><dt>Validation accuracy</dt><dd>${percent(final?.validation_accuracy ?? figures.accuracy)}<small>
         ${figures.accuracy != null && teacher.accuracy != null ? `${points((final?.validation_accuracy ?? figures.accuracy) - teacher.accuracy)} against the teacher` : 'not trained'}</small>
@@ -134,7 +134,7 @@ function Repeats({ candidate }) {
     <section class="panel flush"><div class="panel-head"><h2>Seeds</h2>
       <span class="muted small">Test accuracy, ${final.epochs} epochs each</span></div>
       <div class="table-box"><table><thead><tr><th scope="col">Trained</th>
-        ${Array.from({ length: final.seeds }, (_, i) => html`<th scope="col" class="number" key=${i}>Seed ${i + 1}</th>`)}<th scope="col" class="number">Mean ± sd</th>
+        ${Array.from({ length: final.seeds }, (_, i) => html`<th scope="col" class="number" key=${i}>Seed ${i + 1}</th>`)}<th scope="col" class="number">${final.seeds > 1 ? 'Mean ± sd' : 'Mean'}</th>
         <th scope="col" class="number">Calibration error</th></tr></thead>
       <tbody>${rows.map(([kind, title, prefix]) => {
         const runs = repeats.filter((one) => one.kind === kind);
@@ -143,10 +143,10 @@ function Repeats({ candidate }) {
             ${runs[i] ? html`<a href=${`?trial=${runs[i].number}`}>
             ${percent(runs[i].figures.test_accuracy)}</a>` : '–'}</td>`)}
           <td class="number"><strong>
-            ${percent(final[`${prefix}test_accuracy`])}</strong> ± ${(100 * (final[`${prefix}test_accuracy_sd`] ?? 0)).toFixed(2)}</td>
+            ${percent(final[`${prefix}test_accuracy`])}</strong> ${spread(final[`${prefix}test_accuracy_sd`], final.seeds)}</td>
             <td class="number">${number(final[`${prefix}ece`])}</td></tr>`;
       })}</tbody></table></div>
-      ${final.family && html`<p class="muted small inset">Its generator's family: ${count(final.family.draws)} fresh draws reach ${percent(final.family.test_accuracy)} ± ${(100 * (final.family.test_accuracy_sd ?? 0)).toFixed(2)}.</p>`}
+      ${final.family && html`<p class="muted small inset">Its generator's family: ${count(final.family.draws)} fresh draws reach ${percent(final.family.test_accuracy)} ${spread(final.family.test_accuracy_sd, final.family.draws)}.</p>`}
     </section>`;
 }
 

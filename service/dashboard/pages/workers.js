@@ -4,7 +4,7 @@ import { address, post } from '../core/api.js';
 import { ago, count, date, duration, label, plural } from '../core/format.js';
 import { useResource } from '../core/resource.js';
 import { changeQuery, studyHref, useQuery } from '../core/router.js';
-import { timelineOption } from '../charts/timeline.js';
+import { groupsOf, timelineOption } from '../charts/timeline.js';
 import { attempt } from '../components/announcer.js';
 import { Badge, Progress } from '../components/badge.js';
 import { Chart } from '../components/chart.js';
@@ -15,9 +15,9 @@ import { Empty, Loaded } from '../components/states.js';
 const BUSY = ['running', 'pausing', 'stopping', 'cancelling', 'queued', 'paused'];
 
 export default function WorkersPage() {
-  const workers = useResource(address('/workers'), { live: '*', kinds: ['study', 'trial'] });
+  const workers = useResource(address('/workers'), { live: '*', kinds: ['study', 'trial'], every: 10000 });
   const studies = useResource(address('/studies', { page_size: 500 }), { live: '*', kinds: ['study', 'trial'] });
-  const operations = useResource(address('/operations', { page_size: 50 }), { live: '*', kinds: ['operation'] });
+  const operations = useResource(address('/operations', { page_size: 50 }), { every: 5000 });
   useEffect(() => void (document.title = 'Workers · autokd'), []);
   const all = studies.data?.items ?? [];
   const queue = all.filter((one) => BUSY.includes(one.state)).sort((a, b) => BUSY.indexOf(a.state) - BUSY.indexOf(b.state) || (a.created < b.created ? -1 : 1));
@@ -41,13 +41,13 @@ export default function WorkersPage() {
       <${Loaded} resource=${operations}>
         ${(data) => html`<${Operations} items=${data.items} studies=${all} reload=${operations.reload} />`}<//>
         </section>
-    <${Equivalents} texts=${{ CLI: 'autokd worker', curl: curl('/workers') }} />`;
+    <${Equivalents} texts=${{ CLI: 'autokd coordinator', curl: curl('/workers') }} />`;
 }
 
 /** @param {{workers: any[], studies: any[]}} props */
 function Workers({ workers, studies }) {
   if (!workers.length) return html`<div class="panel"><${Empty} title="No worker">
-    <p>Studies wait until one is started: <code>autokd worker</code></p><//></div>`;
+    <p>Studies wait until one is started: <code>autokd coordinator</code></p><//></div>`;
   const name = (/** @type {string} */ id) => studies.find((one) => one.id === id);
   return html`<ul class="cards">${workers.map((worker) => {
     const used = worker.running.reduce((/** @type {number} */ sum, one) => sum + one.slots, 0);
@@ -60,9 +60,9 @@ function Workers({ workers, studies }) {
         ${duration((Date.parse(worker.heartbeat) - Date.parse(worker.started)) / 1000)}</dd><dt>Process</dt><dd>
         ${worker.pid}</dd></dl>
       ${worker.running.map((one) => html`<p class="small running" key=${one.study}>
-        ${name(one.study) ? html`<a href=${studyHref(name(one.study))}>
-        ${name(one.study).name}</a>` : one.study} <span class="muted">
-        ${plural(one.trials.length, 'trial')}: ${one.trials.join(', ')}</span></p>`)}
+        ${name(one.study) ? html`<a href=${studyHref(name(one.study))}>${name(one.study).name}</a>` : one.study}
+        ${one.trials.length > 0 && html`<span class="sub">${one.trials.length === 1 ? 'Trial' : 'Trials'} ${one.trials.join(', ')}</span>`}
+      </p>`)}
     </li>`;
   })}</ul>`;
 }
@@ -93,10 +93,10 @@ function Timeline({ studies }) {
   const slots = new Set(attempts.map((one) => one.slot)).size;
   const choose = html`<${Choice} label="Study" value=${shown.id} options=${begun.map((one) => [one.id, one.name])} set=${(/** @type {string} */ next) => changeQuery({ study: next })} />`;
   return html`<section class="panel">
-    <${Chart} title="Timeline" name="timeline" height=${Math.max(150, 70 + 32 * slots)} controls=${choose}
+    <${Chart} title="Timeline" name="timeline" height=${Math.max(170, 90 + 32 * slots)} controls=${choose}
     summary=${`${plural(attempts.length, 'attempt')} in ${plural(slots, 'slot')}; ${count(attempts.filter((one) => one.state === 'failed').length)} failed.`}
     depends=${[data]} option=${timelineOption(attempts)}
-    stops=${attempts.map((one, /** @type {number} */ i) => ({ series: 0, index: i, text: `trial ${one.trial}, slot ${one.slot}: ${one.state}` }))}
+    stops=${groupsOf(attempts).flatMap((group, series) => group.attempts.map((one, index) => ({ series, index, text: `trial ${one.trial}, slot ${one.slot}: ${one.state}` })))}
     table=${{ head: ['trial', 'kind', 'attempt', 'state', 'started', 'ended', 'slot'], rows: () => attempts.map((one) => [one.trial, one.kind, one.n, one.state, one.started, one.ended, one.slot]) }} />
       </section>`;
 }
