@@ -79,7 +79,7 @@ export function Exported({ made }) {
             <span class="sub" title=${file.sha256}>sha256 ${file.sha256.slice(0, 12)}…</span></th>
           <td class="number nowrap">${bytes(file.bytes)}</td>
           <td>${file.verified ? html`<span class="badge" data-tone="good"><i aria-hidden="true"></i>
-            ${file.verified}</span>` : html`<span class="muted">no network in it</span>`}
+            ${file.verified}</span>` : html`<span class="muted">–</span>`}
             ${found.length > 0 && html`<span class="sub">
               ${found.map(([name, value]) => `${label(name).toLowerCase()} ${/accuracy|agreement/.test(name) ? percent(/** @type {any} */ (value)) : number(/** @type {any} */ (value))}`).join(' · ')}</span>`}</td>
           <td class="number">
