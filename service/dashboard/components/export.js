@@ -10,7 +10,7 @@ import { Icon } from './icon.js';
 import { Failure } from './states.js';
 
 /**
- * @param {{study: any, trial: number, candidate: number, primary?: boolean, text?: string}} props
+ * @param {{study: import('../core/contract').StudyDetail, trial: number, candidate: number, primary?: boolean, text?: string}} props
  */
 export function ExportButton({ study, trial, candidate, primary, text = 'Export' }) {
   const [open, setOpen] = useState(false);
@@ -22,7 +22,7 @@ export function ExportButton({ study, trial, candidate, primary, text = 'Export'
     <//>`;
 }
 
-/** @param {{study: any, trial: number}} props */
+/** @param {{study: import('../core/contract').StudyDetail, trial: number}} props */
 function ExportForm({ study, trial }) {
   const [formats, setFormats] = useState(['onnx', 'safetensors']);
   const [work, setWork] = useState(/** @type {{busy?: boolean, error?: any, made?: any}} */ ({}));
@@ -65,7 +65,7 @@ function ExportForm({ study, trial }) {
 
 const REPORTED = ['accuracy', 'agreement', 'max_difference', 'largest_difference'];
 
-/** What was checked, and the files. @param {{made: any}} props */
+/** What was checked, and the files. @param {{made: import('../core/contract').Export}} props */
 export function Exported({ made }) {
   const checks = Object.fromEntries((made.student?.files ?? []).map((file) => [file.name, file]));
   return html`

@@ -106,7 +106,7 @@ function Webhooks() {
     <${Secret} title="The signing secret" secret=${secret} close=${() => setSecret('')} />`;
 }
 
-/** @param {{hook: any, reload: () => void}} props */
+/** @param {{hook: import('../core/contract').Webhook, reload: () => void}} props */
 function Webhook({ hook, reload }) {
   const sent = useResource(address(`/webhooks/${hook.id}/deliveries`, { page_size: 20 }));
   const test = async () => {
