@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections import deque
 from collections.abc import AsyncIterator
@@ -11,6 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from anyio import to_thread
+from pydantic_core import to_json
 
 from autokd.errors import AutokdError
 from autokd.store import EventRecord, Store
@@ -83,28 +83,37 @@ class EventFeed:
         async with self._news:
             self._news.notify_all()
 
+    async def position(self, after: int | None) -> int:
+        """Where a listener begins that knows the events up to one, or none; at most now."""
+        if after is None:
+            return self._newest
+        if after > self._newest:  # another process may be ahead of this one
+            return min(after, await to_thread.run_sync(self._store.last_event))
+        return after
+
     async def listen(
-        self, after: int | None, study: int | None, quiet: float
+        self, seen: int, study: int | None, quiet: float
     ) -> AsyncIterator[EventRecord | None]:
         """Events in order, and None whenever none came for a while.
 
         Args:
-            after: id of the last event that the listener knows; None: from now on.
+            seen: id of the event after which it begins.
             study: id of the only study it is interested in.
             quiet: seconds after which None is given.
         """
         self._listeners += 1
         try:
-            seen = self._newest if after is None else after
             while self._is_open:
-                for event in await self._since(seen):
+                newest = self._newest
+                events = await self._since(seen)
+                for event in events:
                     seen = event.id
                     if study is None or event.study == study:
                         yield event
-                if seen >= self._newest:
-                    seen = self._newest
-                    if not await self._wait(seen, quiet) and self._is_open:
-                        yield None
+                if len(events) < _BATCH:
+                    seen = max(seen, newest)  # what is not there was deleted with its study
+                if seen >= self._newest and not await self._wait(seen, quiet) and self._is_open:
+                    yield None
         finally:
             self._listeners -= 1
 
@@ -134,8 +143,8 @@ class EventFeed:
                 await asyncio.sleep(_AGAIN_SECONDS)
                 continue
             if new:
-                self._kept.extend(new)
                 async with self._news:
+                    self._kept.extend(new)
                     self._newest = new[-1].id
                     self._news.notify_all()
             if len(new) < _BATCH:
@@ -155,4 +164,5 @@ def event_json(event: EventRecord) -> dict[str, Any]:
 
 def event_text(event: EventRecord) -> str:
     """An event as one message of a stream."""
-    return f"id: {event.id}\nevent: {event.kind}\ndata: {json.dumps(event_json(event))}\n\n"
+    data = to_json(event_json(event), inf_nan_mode="null").decode()
+    return f"id: {event.id}\nevent: {event.kind}\ndata: {data}\n\n"

@@ -16,11 +16,24 @@ from service.problems import Refusal
 from service.redaction import without_own_secrets
 
 HEADER = "Idempotency-Key"
+_PARAMETER = {
+    "name": HEADER,
+    "in": "header",
+    "required": False,
+    "description": "The same request with the same key is done once, within a day.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+}
 _KEPT_HEADERS = ("location", "etag", "content-type")
 
 
 class OnceRoute(APIRoute):
     """A route whose POSTs, with an `Idempotency-Key`, are done once and answered alike."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        if "POST" in (options.get("methods") or ()):
+            described = options.get("openapi_extra") or {}
+            options["openapi_extra"] = {**described, "parameters": [_PARAMETER]}
+        super().__init__(*arguments, **options)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The handler, which looks for the key first."""
@@ -49,7 +62,7 @@ class OnceRoute(APIRoute):
             try:
                 with one_request(caller.id, key):
                     response = await handle(request)
-                if response.status_code < 300:
+                if response.status_code < 300 and "set-cookie" not in response.headers:
                     kept = _kept(response)
             finally:
                 await to_thread.run_sync(store.end_request, caller.id, key, kept)

@@ -58,7 +58,7 @@ async def stream_events(
     only = (await run_in_threadpool(study_named, store, study)).id if study else None
     feed: EventFeed = request.app.state.feed
     feed.check_room()
-    events = feed.listen(after, only, _QUIET_SECONDS)
+    events = feed.listen(await feed.position(after), only, _QUIET_SECONDS)
 
     async def messages() -> AsyncIterator[str]:
         yield "retry: 2000\n\n"

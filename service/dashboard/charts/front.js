@@ -25,7 +25,7 @@ export function frontOf(columns, rows, x, y) {
 
 /**
  * @param {{columns: Columns, view: FrontView, front: number[], rest: number[], infeasible: number[],
- *   teacher: Record<string, number>, limits: Record<string, number>,
+ *   teacher: Record<string, number | null>, limits: Record<string, number | null>,
  *   baseline: {candidate: number, x: number, y: number}[]}} what rows by index into the columns; limits: the study's budget
  * @returns {(palette: any) => any} ECharts' option
  */
@@ -60,7 +60,7 @@ export function frontOption({ columns, view, front, rest, infeasible, teacher, l
     const scored = [...front, ...rest, ...infeasible];
     const scale = (/** @type {string} */ name, /** @type {boolean} */ log, more) => {
       // The teacher and the limits are part of the picture, even beyond the students.
-      const shown = [...extent(columns.figures[name], scored), teacher[name], limits[name]].filter((value) => Number.isFinite(value));
+      const shown = [...extent(columns.figures[name], scored), teacher[name], limits[name]].flatMap((value) => (value != null && Number.isFinite(value) ? [value] : []));
       const [least, most] = [Math.min(...shown), Math.max(...shown)];
       const [min, max] = [pad(least, most, log, -1, name), pad(most, least, log, 1, name)];
       const ticks = ticksOf(name, min, max, log);

@@ -74,7 +74,7 @@ export const slicesOption = (axes, metric, chosen, others, across, brushing, num
   return {
     tooltip: tooltip(palette, { formatter: ({ data, seriesIndex }) => `{b|Candidate ${numbers[data[2]]}}\n${label(axes[Math.floor(seriesIndex / 2)].name)}  ${axes[Math.floor(seriesIndex / 2)].values[data[2]]}\n${label(metric.name)}  ${figure(metric.name, data[1])}` }),
     brush: brushing ? { xAxisIndex: 'all', brushType: 'rect', throttleType: 'debounce', throttleDelay: 200, brushStyle: { color: faded(palette.accent, 0.1), borderColor: palette.accent, borderWidth: 1 }, inBrush: {}, outOfBrush: {}, toolbox: [] } : undefined,
-    grid: axes.map((_, k) => ({ left: `${(k % across) * width + 12 / across}%`, width: `${width - 15 / across}%`, top: `${Math.floor(k / across) * height + 3 / down}%`, height: `${height - 27 / down}%` })),
+    grid: axes.map((_, k) => ({ left: `${(k % across) * width + 12 / across}%`, width: `${width - 15 / across}%`, top: `${Math.floor(k / across) * height + 9 / down}%`, height: `${height - 33 / down}%` })),
     xAxis: axes.map((axis, k) => ({
       ...ends(axis, palette, 0.04), gridIndex: k, name: label(axis.name), nameLocation: 'middle', nameGap: 20, nameTextStyle: { color: palette.muted, fontSize: 11 },
       axisLine: { lineStyle: { color: palette.line } }, splitLine: { show: false },

@@ -48,7 +48,7 @@ export function Group({ form, path, schema, title, bare }) {
 /** A choice by name, then the fields of what was chosen. @param {FieldProps} props */
 function Variant({ form, path, schema, title }) {
   const all = variants(schema, form.root) ?? {};
-  const value = at(form.value, path);
+  const value = at(form.value, path) ?? schema.default;
   const chosen = all[value?.name];
   const id = useId();
   const fields = chosen && { ...chosen, properties: Object.fromEntries(Object.entries(chosen.properties).filter(([name]) => name !== 'name')) };

@@ -7,7 +7,7 @@ import { changeQuery, useQuery } from '../core/router.js';
 import { linesOption, survivalOption } from '../charts/lines.js';
 import { Chart } from './chart.js';
 
-/** @param {{study: any}} props */
+/** @param {{study: import('../core/contract').StudyDetail}} props */
 export function SearchFigures({ study }) {
   const [query] = useQuery();
   const seconds = query.get('over') === 'seconds';

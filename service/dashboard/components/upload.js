@@ -11,7 +11,7 @@ export function Upload({ shared, kind, value, set }) {
   const sent = useResource(address('/uploads', { page_size: 500 }));
   const file = useRef(/** @type {HTMLInputElement | null} */ (null));
   const [said, setSaid] = useState('');
-  const ready = (sent.data?.items ?? []).filter((one) => one.kind === kind && one.state === 'ready');
+  const ready = (sent.data?.items ?? []).filter((/** @type {import('../core/contract').Upload} */ one) => one.kind === kind && one.state === 'ready');
   const take = async (/** @type {File | undefined} */ content) => {
     if (!content) return;
     setSaid(`Sending ${bytes(content.size)} …`);
@@ -21,7 +21,8 @@ export function Upload({ shared, kind, value, set }) {
       setSaid(made.error ?? '');
       if (made.state === 'ready') set(id);
     } catch (error) {
-      setSaid(`${error.message} ${error.hint ?? ''}`);
+      const { message, hint } = /** @type {import('../core/api.js').Problem} */ (error);
+      setSaid(`${message} ${hint}`);
     }
     sent.reload();
   };

@@ -27,7 +27,7 @@ export default function CandidatePage({ study: name, candidate: number }) {
     <${Loaded} resource=${candidate} lines=${9}>${(one) => html`<${Candidate} study=${data} candidate=${one} />`}<//>`}<//>`;
 }
 
-/** @param {{study: any, candidate: any}} props */
+/** @param {{study: import('../core/contract').StudyDetail, candidate: import('../core/contract').CandidateDetail}} props */
 function Candidate({ study, candidate }) {
   const [query] = useQuery();
   const path = studyPath(study.id);
@@ -63,7 +63,7 @@ function Candidate({ study, candidate }) {
     <${Equivalents} summary="Reproduce it, or get it by other means" texts=${reproduce(study, candidate)} />`;
 }
 
-/** How it stands and what can be done. @param {{study: any, candidate: any, reload: () => void}} props */
+/** How it stands and what can be done. @param {{study: import('../core/contract').StudyDetail, candidate: import('../core/contract').CandidateDetail, reload: () => void}} props */
 function Actions({ study, candidate, reload }) {
   const { state, trial, number: name } = candidate;
   const retry = async () => {
@@ -88,7 +88,7 @@ const reproduce = (study, candidate) => ({
   Python: 'import autokd\n\nstudent = autokd.load_student("out")  # after the export: an nn.Module in eval mode',
 });
 
-/** @param {{study: any, candidate: any}} props */
+/** @param {{study: import('../core/contract').StudyDetail, candidate: import('../core/contract').CandidateDetail}} props */
 function Figures({ study, candidate }) {
   const { teacher } = study;
   const { figures, final } = candidate;
@@ -105,11 +105,11 @@ function Figures({ study, candidate }) {
         ${percent(final.baseline_test_accuracy)} without it</small></dd></div>`}
       ${COSTS.filter((name) => figures[name] != null).slice(0, 3).map((name) => html`<div key=${name}><dt>
         ${label(name)}</dt><dd>${figure(name, figures[name])}<small>
-        ${teacher[name] ? `${percent(figures[name] / teacher[name], 1)} of the teacher's` : '–'}</small></dd></div>`)}
+        ${teacher[name] && figures[name] != null ? `${percent(figures[name] / teacher[name], 1)} of the teacher's` : '–'}</small></dd></div>`)}
     </dl>`;
 }
 
-/** @param {{trial: any}} props */
+/** @param {{trial: import('../core/contract').TrialDetail}} props */
 const Attempts = ({ trial }) => html`
   <section class="panel"><h2>Trial ${trial.number}</h2>
     <dl class="pairs"><dt>State</dt><dd><${Badge} state=${trial.state} /></dd><dt>Epochs</dt><dd>
@@ -125,9 +125,10 @@ const Pairs = ({ all }) => html`<dl class="pairs">
   ${label(name)}</dt><dd>
   ${typeof value === 'number' && !Number.isInteger(value) ? number(value) : String(value)}</dd>`)}</dl>`;
 
-/** The final stage, seed by seed. @param {{candidate: any}} props */
+/** The final stage, seed by seed. @param {{candidate: import('../core/contract').CandidateDetail}} props */
 function Repeats({ candidate }) {
-  const { final, repeats } = candidate;
+  const { repeats } = candidate;
+  const final = /** @type {import('../core/contract').FinalRow} */ (candidate.final);
   /** @type {[string, string, string][]} */
   const rows = [['final', 'With the teacher', ''], ['baseline', 'Without', 'baseline_']];
   return html`

@@ -48,10 +48,12 @@ function Health({ notes, error }) {
       <span class="visually-hidden">${note.level}: </span>${note.message.charAt(0).toUpperCase() + note.message.slice(1)}</span></li>`)}</ul>`;
 }
 
-/** Before the first candidate: the teacher, epoch by epoch. @param {{study: any}} props */
+/** Before the first candidate: the teacher, epoch by epoch. @param {{study: import('../core/contract').StudyDetail}} props */
 function Beginning({ study }) {
   const [told, setTold] = useState(/** @type {{epoch: number, metrics: any} | null} */ (null));
-  useEffect(() => onEvent((event) => event?.study === study.id && event.kind === 'teacher_epoch' && setTold(event.data)), [study.id]);
+  useEffect(() => onEvent((event) => {
+    if (event && event.study === study.id && event.kind === 'teacher_epoch') setTold(event.data);
+  }), [study.id]);
   const { epochs } = study.spec.teacher;
   const title = study.state === 'queued' ? 'Waiting for a worker' : told ? `Training the teacher: epoch ${told.epoch} of ${epochs}` : 'No candidate yet';
   return html`<div class="panel" data-testid="beginning"><${Empty} title=${title}>
@@ -59,11 +61,12 @@ function Beginning({ study }) {
     <p>${told?.metrics.accuracy != null ? `Its validation accuracy: ${percent(told.metrics.accuracy)}. ` : ''}The first students appear here as soon as they are proposed${told ? '' : '; the teacher may be training'}.</p><//></div>`;
 }
 
-/** The study in six numbers. @param {{study: any}} props */
+/** The study in six numbers. @param {{study: import('../core/contract').StudyDetail}} props */
 function Figures({ study }) {
   const { best, teacher, trials, limits } = study;
   const objective = study.objectives[0];
-  const gain = best && teacher[objective.metric] != null ? best[objective.metric] - teacher[objective.metric] : null;
+  const level = teacher[objective.metric];
+  const gain = best && level != null ? best[objective.metric] - level : null;
   const volume = study.hypervolume[study.hypervolume.length - 1];
   return html`
     <dl class="figures" data-testid="figures">
@@ -105,7 +108,7 @@ function useLimits() {
   return /** @type {const} */ ([limits, set]);
 }
 
-/** The front, and beside it the answer to "what is the best under …". @param {{study: any, columns: any}} props */
+/** The front, and beside it the answer to "what is the best under …". @param {{study: import('../core/contract').StudyDetail, columns: any}} props */
 function Overview({ study, columns }) {
   const [limits, setLimit] = useLimits();
   const view = useFrontView(columns);
@@ -126,7 +129,7 @@ function Overview({ study, columns }) {
     </div>`;
 }
 
-/** @param {{study: any, columns: any, row: number | null, objective: {metric: string}}} props */
+/** @param {{study: import('../core/contract').StudyDetail, columns: any, row: number | null, objective: {metric: string}}} props */
 function Answer({ study, columns, row, objective }) {
   if (row === null) {
     return html`<div class="answer" data-testid="answer"><p><strong>No student is that small.</strong></p>
@@ -151,7 +154,7 @@ function Answer({ study, columns, row, objective }) {
     </div>`;
 }
 
-/** The retrained, with and without the teacher. @param {{study: any}} props */
+/** The retrained, with and without the teacher. @param {{study: import('../core/contract').StudyDetail}} props */
 function FinalStage({ study }) {
   const { final, teacher } = study;
   const pm = (row, /** @type {string} */ name) =>
