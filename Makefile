@@ -19,8 +19,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constr
 search: .venv/run.stamp
 	$(BIN)/autokd search studies/digits.yaml
 
+# Files side by side, so that each still makes its servers once.
 test: .venv/dev.stamp chromium
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
 slow: .venv/dev.stamp
 	$(BIN)/python -m pytest -m slow

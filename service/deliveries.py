@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import secrets
 import time
@@ -13,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from anyio import to_thread
+from pydantic_core import to_json
 
 from autokd.errors import AutokdError, NotFoundError
 from autokd.store import DeliveryRecord, EventRecord, Store, WebhookRecord
@@ -103,7 +103,7 @@ class Deliveries:
         await to_thread.run_sync(end)
 
     async def _post(self, webhook: WebhookRecord, delivery: DeliveryRecord) -> int:
-        body = json.dumps(delivery.body, separators=(",", ":")).encode()
+        body = to_json(delivery.body, inf_nan_mode="null")
         headers = sign([webhook.secret], message_id(delivery), body)
         headers["Content-Type"] = "application/json"
         return await self.outbound.post(webhook.url, body, headers)

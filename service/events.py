@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections import deque
 from collections.abc import AsyncIterator
@@ -11,6 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from anyio import to_thread
+from pydantic_core import to_json
 
 from autokd.errors import AutokdError
 from autokd.store import EventRecord, Store
@@ -83,19 +83,26 @@ class EventFeed:
         async with self._news:
             self._news.notify_all()
 
+    async def position(self, after: int | None) -> int:
+        """Where a listener begins that knows the events up to one, or none; at most now."""
+        if after is None:
+            return self._newest
+        if after > self._newest:  # another process may be ahead of this one
+            return min(after, await to_thread.run_sync(self._store.last_event))
+        return after
+
     async def listen(
-        self, after: int | None, study: int | None, quiet: float
+        self, seen: int, study: int | None, quiet: float
     ) -> AsyncIterator[EventRecord | None]:
         """Events in order, and None whenever none came for a while.
 
         Args:
-            after: id of the last event that the listener knows; None: from now on.
+            seen: id of the event after which it begins.
             study: id of the only study it is interested in.
             quiet: seconds after which None is given.
         """
         self._listeners += 1
         try:
-            seen = self._newest if after is None else await self._known(after)
             while self._is_open:
                 newest = self._newest
                 events = await self._since(seen)
@@ -109,12 +116,6 @@ class EventFeed:
                     yield None
         finally:
             self._listeners -= 1
-
-    async def _known(self, after: int) -> int:
-        """The last event that a listener can know; it may have read of another record."""
-        if after <= self._newest:
-            return after
-        return min(after, await to_thread.run_sync(self._store.last_event))
 
     async def _since(self, seen: int) -> list[EventRecord]:
         """Events after one that a listener has seen, from memory if they are there."""
@@ -163,4 +164,5 @@ def event_json(event: EventRecord) -> dict[str, Any]:
 
 def event_text(event: EventRecord) -> str:
     """An event as one message of a stream."""
-    return f"id: {event.id}\nevent: {event.kind}\ndata: {json.dumps(event_json(event))}\n\n"
+    data = to_json(event_json(event), inf_nan_mode="null").decode()
+    return f"id: {event.id}\nevent: {event.kind}\ndata: {data}\n\n"

@@ -13,8 +13,8 @@ _SECRETS = tuple(
     (re.compile(pattern), replacement)
     for pattern, replacement in (
         (_OWN_SECRET.pattern, r"\1***"),
-        (r"(?i)\b(bearer +)[^\s\"'<>]{8,}", r"\1***"),
-        (r"(?i)\b((?:password|passwd|secret|token)=)[^\s\"'<>&;]+", r"\1***"),
+        (r"(?i)(bearer +)[^\s\"'<>]{8,}", r"\1***"),
+        (r"(?i)((?:password|passwd|secret|(?<!_)token)=)[^\s\"'<>&;]+", r"\1***"),
         # Up to the last @ of the word, because passwords with @ and / in them are accepted by some
         # readers of URLs. Bounded, so that no text takes more than linear time.
         (r"(://[^\s:/?#@\"'<>]{0,256}:)[^\s\"'<>]{1,1024}@", r"\1***@"),

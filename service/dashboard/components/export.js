@@ -59,7 +59,7 @@ function ExportForm({ study, trial }) {
     <${Equivalents} texts=${{
       CLI: `autokd export ${shellWord(study.name)} --trial ${trial} ${formats.map((name) => `--format ${name}`).join(' ')} --out out`,
       curl: curl(`${studyPath(study.id)}/exports`, 'POST', { trial, formats }),
-      Python: `import autokd\n\nwith autokd.Store.open("autokd.db") as store:\n    autokd.export_student(store, ${JSON.stringify(study.name)}, "out", trial=${trial})`,
+      Python: `import autokd\n\nwith autokd.Client() as client:\n    client.export(${JSON.stringify(study.name)}, "out", trial=${trial})`,
     }} />`;
 }
 

@@ -44,7 +44,7 @@ export default function StudiesPage() {
           ${filtered ? html`<p><a href="/studies">Show all</a>
             </p>` : html`<p>A study searches for a small network that does your big one's work.</p><p>
             <a class="button primary" href="/studies/new">Make the first one</a></p>`}<//></div>`}<//>
-    <${Equivalents} texts=${{ CLI: 'autokd study list', curl: curl('/studies'), Python: 'import autokd\n\nwith autokd.Store.open("autokd.db") as store:\n    studies = store.studies()' }} />`;
+    <${Equivalents} texts=${{ CLI: 'autokd study list', curl: curl('/studies'), Python: 'import autokd\n\nwith autokd.Client() as client:\n    studies = list(client.studies.list())' }} />`;
 }
 
 /** @param {{query: URLSearchParams}} props */

@@ -36,7 +36,7 @@ export default function StudyPage({ study: name }) {
     <${Equivalents} texts=${{
       CLI: `autokd study show ${shellWord(data.name)}\nautokd front ${shellWord(data.name)} --json\nautokd export ${shellWord(data.name)} --best --out out`,
       curl: curl(studyPath(data.id)),
-      Python: `import autokd\n\nwith autokd.Store.open("autokd.db") as store:\n    record = store.study(${JSON.stringify(data.name)})`,
+      Python: `import autokd\n\nwith autokd.Client() as client:\n    study = client.studies.read(${JSON.stringify(data.name)})`,
     }} />`}<//>`;
 }
 
