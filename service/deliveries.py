@@ -76,7 +76,7 @@ class Deliveries:
                 if time.monotonic() - tidied >= _TIDY_SECONDS:
                     await to_thread.run_sync(self._store.forget_deliveries, _KEPT)
                     tidied = time.monotonic()
-            except AutokdError as error:  # whatever it is, they are sent once it is mended
+            except AutokdError as error:  # the database is away, or the disk is full, for a while
                 _LOG.warning("%s", error)
             if not sent:
                 await asyncio.sleep(_LOOK_SECONDS)

@@ -104,13 +104,16 @@ class EventFeed:
         self._listeners += 1
         try:
             while self._is_open:
-                for event in await self._since(seen):
+                newest = self._newest
+                events = await self._since(seen)
+                for event in events:
                     seen = event.id
                     if study is None or event.study == study:
                         yield event
-                if seen >= self._newest:
-                    if not await self._wait(seen, quiet) and self._is_open:
-                        yield None
+                if len(events) < _BATCH:
+                    seen = max(seen, newest)  # what is not there was deleted with its study
+                if seen >= self._newest and not await self._wait(seen, quiet) and self._is_open:
+                    yield None
         finally:
             self._listeners -= 1
 
@@ -140,8 +143,8 @@ class EventFeed:
                 await asyncio.sleep(_AGAIN_SECONDS)
                 continue
             if new:
-                self._kept.extend(new)
                 async with self._news:
+                    self._kept.extend(new)
                     self._newest = new[-1].id
                     self._news.notify_all()
             if len(new) < _BATCH:

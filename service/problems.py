@@ -111,6 +111,7 @@ _OF_ERRORS: Sequence[tuple[type[errors.AutokdError], int, str]] = (
     (TokenError, 401, "unauthenticated"),
     (errors.SpecError, 422, "invalid_spec"),
     (errors.UnknownNameError, 422, "unknown_name"),
+    (errors.FilterError, 422, "invalid_filter"),
     (errors.DataError, 422, "invalid_data"),
     (errors.TeacherError, 422, "invalid_teacher"),
     (errors.StaleVersionError, 412, "stale_etag"),

@@ -81,6 +81,8 @@ class _Server(uvicorn.Server):
 
 def serve_with_coordinator(settings: Settings, slots: int | None) -> None:
     """Serves, and keeps a coordinator running beside it."""
+    # The server raises its signal again when it has stopped, and the coordinator is still to end.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
     coordinator = _Coordinator(settings, slots)
     coordinator.start()
     try:

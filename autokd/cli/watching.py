@@ -119,9 +119,11 @@ class _Watched:
             self._trials[trial.number] = trial
             if state in _KINDS:
                 self.tell(_KINDS[state], trial, display)
-        elif event.kind == "epoch" and event.data["trial"] in self._trials:
-            trial = self._trials[event.data["trial"]]
-            display(self, Happening("epoch", trial, event.data["epoch"], event.data["metrics"]))
+        elif event.kind in ("epoch", "teacher_epoch"):
+            whose = self._trials.get(event.data.get("trial", -1))
+            epoch, metrics = event.data["epoch"], event.data["metrics"]
+            if whose is not None or event.kind == "teacher_epoch":
+                display(self, Happening(event.kind, whose, epoch, metrics))
 
     def tell(self, kind: str, trial: Trial, display: Display) -> None:
         """Has something shown that happened to a trial."""

@@ -154,7 +154,11 @@ class EventStream(Iterator[Event]):
                         yield _event(message)
                     self._last_id = reader.last_id
             except httpx.RequestError as error:
-                _LOG.warning("the events of %s were cut off: %s", self._connection.server, error)
+                _LOG.warning(
+                    "the events of %s were cut off, and are asked for again: %s",
+                    self._connection.server,
+                    error,
+                )
             self._open.close()
             retrying.pause(reader.retry)
             answer = self._connect(_WAITS)

@@ -5,16 +5,20 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from pathlib import Path
+from typing import get_args
 from urllib.parse import quote
 
 from autokd.client import retrying
 from autokd.client.connection import Connection
 from autokd.client.models import Export, ExportedFile
 from autokd.errors import AutokdError, ServerUnreachableError, VerificationError
+from autokd.spec import ExportFormat
 
 
 def download(connection: Connection, export: Export, folder: Path) -> None:
     """Writes the files of an export into a folder, which is made if it is missing.
+
+    An older student in it is replaced, other files stay.
 
     Raises:
         VerificationError: a file is not what the server says it is.
@@ -25,8 +29,11 @@ def download(connection: Connection, export: Export, folder: Path) -> None:
         partial = Path(workplace)
         for file in export.files:
             _fetch(connection, export, file, partial / _plain(file.name))
-        for path in partial.iterdir():
-            path.replace(folder / path.name)
+        new = {path.name for path in partial.iterdir()}
+        for name in new:
+            (partial / name).replace(folder / name)
+        for name in {f"student.{kind}" for kind in get_args(ExportFormat)} - new:
+            (folder / name).unlink(missing_ok=True)
 
 
 def _plain(name: str) -> str:

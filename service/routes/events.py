@@ -58,10 +58,12 @@ async def stream_events(
     only = (await run_in_threadpool(study_named, store, study)).id if study else None
     feed: EventFeed = request.app.state.feed
     feed.check_room()
-    events = feed.listen(await feed.position(after), only, _QUIET_SECONDS)
+    begin = await feed.position(after)
+    events = feed.listen(begin, only, _QUIET_SECONDS)
 
     async def messages() -> AsyncIterator[str]:
-        yield "retry: 2000\n\n"
+        # With its place, for a reader that is cut off before the first event.
+        yield f"id: {begin}\nretry: 2000\n\n"
         known = time.monotonic()
         async for event in events:
             if time.monotonic() - known >= _QUIET_SECONDS:

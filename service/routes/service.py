@@ -136,7 +136,7 @@ def list_audit_events(
     _caller: Admin,
     store: StoreOf,
     page_size: Annotated[int, Query(ge=1, le=500)] = 50,
-    page_token: Annotated[int | None, Query(ge=1, le=2**62)] = None,
+    page_token: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None,
 ) -> Any:
     """Lists requests that changed something or were refused, newest first."""
     found = store.audits(page_token, page_size)

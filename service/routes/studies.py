@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import copy
 import re
-from collections.abc import Mapping
 from contextlib import suppress
 from typing import Annotated, Any
 
@@ -14,6 +12,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from pydantic import StringConstraints, ValidationError
 
+from autokd import steering
 from autokd.errors import ConflictError, Mistake, SpecError
 from autokd.inspector import Inspector
 from autokd.spec import StudySpec, read_study
@@ -180,7 +179,8 @@ def change_study(
     if changes.labels is not None:
         given["labels"] = changes.labels
     if changes.limits is not None:
-        given["spec"] = _with_limits(study, changes.limits)
+        spec = read_study(steering.with_limits(study.spec, changes.limits))
+        given["spec"] = spec.model_dump(mode="json")
     changed = store.change_study(study.id, version=_version(if_match), **given)
     return _answer(changed, store, studies, response)
 
@@ -229,10 +229,6 @@ def resume_study(
     caller: Launcher, study: StudyOf, store: StoreOf, studies: StudiesOf, response: Response
 ) -> Any:
     """Goes on with a study that was paused, cancelled, interrupted, or failed."""
-    if study.wish is StudyWish.STOP:
-        raise ConflictError(
-            f"study {study.name!r} is stopping", hint="when it has ended, extend it"
-        )
     if study.wish is not StudyWish.RUN:
         _check_quota(caller, store)
     return _wish(study, StudyWish.RUN, store, studies, response)
@@ -266,10 +262,7 @@ def extend_study(
     """Goes on with larger limits, also when the study has ended."""
     if study.wish is not StudyWish.RUN:
         _check_quota(caller, store)
-    changed = store.change_study(
-        study.id, spec=_with_limits(study, extension.limits), wish=StudyWish.RUN
-    )
-    return _answer(changed, store, studies, response)
+    return _answer(steering.extend(store, study, extension.limits), store, studies, response)
 
 
 @router.post("/studies/{study}:clone", status_code=201, response_model=Study)
@@ -283,11 +276,8 @@ def clone_study(
     response: Response,
 ) -> Any:
     """Queues a new study from the file of this one, with changes."""
-    content = shown_spec(study.spec, settings, store)
-    for path, value in cloning.changes.items():
-        _put(content, path, value)
-    content["name"] = cloning.name
-    spec = admitted_spec(content, settings, store, caller)
+    content = steering.with_changes(shown_spec(study.spec, settings, store), cloning.changes)
+    spec = admitted_spec({**content, "name": cloning.name}, settings, store, caller)
     new = NewStudy(spec={}, labels=cloning.labels, paused=cloning.paused)
     cloned = _launch(spec, new, caller, store)
     response.headers["Location"] = f"/api/v1/studies/{id_of(Kind.STUDY, cloned.id)}"
@@ -366,13 +356,7 @@ def _bomb(text: str) -> str | None:
 
 def _launch(spec: StudySpec, new: NewStudy, caller: Caller, store: Store) -> StudyRecord:
     _check_quota(caller, store)
-    return store.create_study(
-        spec.name,
-        spec.model_dump(mode="json"),
-        wish=StudyWish.PAUSE if new.paused else StudyWish.RUN,
-        labels=new.labels,
-        owner=caller.id,
-    )
+    return steering.queue(store, spec, labels=new.labels, paused=new.paused, owner=caller.id)
 
 
 def _check_quota(caller: Caller, store: Store) -> None:
@@ -397,19 +381,7 @@ def _check_quota(caller: Caller, store: Store) -> None:
 def _wish(
     study: StudyRecord, wish: StudyWish, store: Store, studies: StudiesOf, response: Response
 ) -> Any:
-    if wish is not StudyWish.RUN and study.wish is None and study.state is not StudyState.RUNNING:
-        raise ConflictError(
-            f"study {study.name!r} is {study.status}; only one that is queued, paused or running "
-            f"can be {_DONE[wish]}"
-        )
-    return _answer(store.change_study(study.id, wish=wish), store, studies, response)
-
-
-_DONE = {
-    StudyWish.PAUSE: "paused",
-    StudyWish.STOP: "stopped",
-    StudyWish.CANCEL: "cancelled",
-}
+    return _answer(steering.steer(store, study, wish), store, studies, response)
 
 
 def _answer(study: StudyRecord, store: Store, studies: StudiesOf, response: Response) -> Any:
@@ -417,32 +389,6 @@ def _answer(study: StudyRecord, store: Store, studies: StudiesOf, response: Resp
     return study_json(study, store, studies)
 
 
-def _with_limits(study: StudyRecord, changes: Mapping[str, Any]) -> dict[str, Any]:
-    """The study's spec with other limits. Raises SpecError if they are none."""
-    spec = {**study.spec, "limits": {**study.spec["limits"], **changes}}
-    return read_study(spec).model_dump(mode="json")
-
-
 def _has_label(study: StudyRecord, text: str) -> bool:
     name, _, value = text.partition(":")
     return study.labels.get(name) == value
-
-
-def _put(content: dict[str, Any], path: str, value: Any) -> None:
-    """Changes the field at a dotted path, whose parents are there or are made."""
-    *parents, last = path.split(".")
-    place: Any = content
-    for part in parents:
-        if isinstance(place, list) and part.isdecimal() and int(part) < len(place):
-            place = place[int(part)]
-        elif isinstance(place, dict):
-            place[part] = copy.copy(place.get(part)) or {}
-            place = place[part]
-        else:
-            raise SpecError("the study", [Mistake(path, "there is no such field")])
-    if isinstance(place, list) and last.isdecimal() and int(last) < len(place):
-        place[int(last)] = value
-    elif isinstance(place, dict):
-        place[last] = value
-    else:
-        raise SpecError("the study", [Mistake(path, "there is no such field")])

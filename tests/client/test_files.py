@@ -109,6 +109,14 @@ def test_a_trial_takes_the_place_of_the_best(client_of, tmp_path):
     assert server.asked == {"trial": 0, "formats": ["pt2"]}
 
 
+def test_an_older_student_is_replaced(client_of, tmp_path):
+    for name in ("student.onnx", "student.pt2", "notes.txt"):
+        (tmp_path / name).write_text("old")
+    client_of(Exporter()).export("digits", tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {*CONTENT, "notes.txt"}
+    assert (tmp_path / "student.onnx").read_bytes() == CONTENT["student.onnx"]
+
+
 @pytest.mark.parametrize("ranges", [True, False])
 def test_a_download_that_breaks_off_goes_on(client_of, tmp_path, pauses, ranges):
     server = Exporter(breaks=2, ranges=ranges)

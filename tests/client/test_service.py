@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
+import json
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from pydantic import BaseModel
 
@@ -19,9 +24,11 @@ from autokd.errors import (
     NotFoundError,
     NothingFeasibleError,
     SpecError,
+    TeacherError,
 )
 from autokd.trial import StudyState
 from service import schemas
+from tests.scripted.processes import until
 from tests.service.conftest import searched
 
 from .serving import Served, serving
@@ -68,10 +75,15 @@ def test_the_client_knows_the_fields_that_the_service_tells():
         assert needed <= told, ours
 
 
-_ROUTES = [f"service.routes.{name}" for name in ("analyses", "candidates", "tokens", "trials")]
+_ROUTES = [
+    f"service.routes.{name}"
+    for name in ("analyses", "candidates", "exports", "tokens", "trials", "uploads")
+]
 _NAMES = {
     "Candidate": "Candidate",
     "Check": "CheckResult",
+    "Export": "Export",
+    "ExportedFile": "ExportedFile",
     "FinalRow": "FinalRow",
     "Front": "Front",
     "LogPart": "Log",
@@ -82,6 +94,7 @@ _NAMES = {
     "Token": "Token",
     "Trial": "TrialSummary",
     "TrialDetail": "TrialDetail",
+    "Upload": "Upload",
 }
 
 
@@ -204,3 +217,75 @@ def test_a_file_of_the_shipped_studies_is_what_the_service_takes(client):
     path = Path(__file__).parents[2] / "studies" / "digits.yaml"
     study = client.studies.create(path, paused=True)
     assert client.studies.read(study).spec["teacher"]["model"] == "resnet20"
+
+
+def test_a_student_is_exported(client, served, tmp_path):
+    with written_by_a_coordinator(served):
+        export = client.export("searched", tmp_path / "student", max_parameters="6k")
+    names = ["student.onnx", "student.json", "README.md"]
+    assert [file.name for file in export.files] == names
+    assert {path.name for path in (tmp_path / "student").iterdir()} == {*names}
+    assert (tmp_path / "student" / "student.onnx").read_bytes() == ONNX
+    assert json.loads((tmp_path / "student" / "student.json").read_text()) == export.student
+    assert client.studies.trial("searched", export.trial).state == "complete"
+
+
+def test_what_can_not_be_exported_is_told_at_once(client, tmp_path):
+    with pytest.raises(NothingFeasibleError):
+        client.export("searched", tmp_path / "student", max_parameters="10")
+    with pytest.raises(NotFoundError):
+        client.export("searched", tmp_path / "student", trial=99)
+    with pytest.raises(SpecError, match="formats"):
+        client.export("searched", tmp_path / "student", formats=["pickle"])
+    assert not (tmp_path / "student").exists()
+
+
+def test_files_are_sent_and_named_in_a_study(client, served, spec, tmp_path):
+    arrays = {"x": np.zeros((4, 8, 8), np.uint8), "y": np.array([0, 1, 0, 1])}
+    data = {f"{name}_{split}": arrays[name] for name in "xy" for split in ("train", "test")}
+    np.savez(tmp_path / "images.npz", **data)
+    sent = client.upload_data(tmp_path / "images.npz")
+    assert (sent.state, sent.kind, sent.name) == ("ready", "data", "images.npz")
+    assert client.upload_data(tmp_path / "images.npz").id == sent.id
+    study = client.studies.create({**spec, "data": {"name": "npz", "path": sent.id}}, paused=True)
+    assert client.studies.read(study).spec["data"]["path"] == sent.id
+    with pytest.raises(ConflictError, match="is used by"):
+        client.uploads.delete(sent.id)
+    (tmp_path / "teacher.safetensors").write_bytes(b"no weights")
+    with pytest.raises(TeacherError, match="refuses"):
+        client.upload_teacher(tmp_path / "teacher.safetensors")
+    assert {each.state for each in client.uploads.list()} == {"ready", "refused"}
+
+
+ONNX = bytes(range(256)) * 4
+
+
+@contextmanager
+def written_by_a_coordinator(served: Served) -> Iterator[None]:
+    """In a thread, the next export is written as a coordinator would."""
+
+    def write() -> None:
+        queued = until(
+            lambda: served.store.operations(kinds=["export"], states=["queued"]), "an export"
+        )
+        operation = served.store.begin_operation(queued[0].id)
+        assert operation.study_id is not None
+        study = served.store.study(operation.study_id)
+        folder = study.folder / "exports" / str(operation.id)
+        folder.mkdir(parents=True)
+        (folder / "student.onnx").write_bytes(ONNX)
+        (folder / "README.md").write_text("# A student\n")
+        file = {
+            "name": "student.onnx",
+            "bytes": len(ONNX),
+            "sha256": hashlib.sha256(ONNX).hexdigest(),
+            "verified": "test accuracy 81.25 %",
+        }
+        student = {"study": study.name, "trial": 1, "spec": dict(study.spec), "files": [file]}
+        response = {"export": operation.id, "student": student}
+        served.store.end_operation(operation.id, response=response)
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    yield
+    thread.join()

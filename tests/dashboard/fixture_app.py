@@ -390,7 +390,8 @@ async def trials(service: Service, request: Request) -> Response:
 
 
 async def trial(service: Service, request: Request) -> Response:
-    return JSONResponse(service.study(request).trial(request.path_params["trial"]))
+    study, number = service.study(request), request.path_params["trial"]
+    return JSONResponse({**study.trial(number), "attempts": study.attempts(number)})
 
 
 async def metrics(service: Service, request: Request) -> Response:
@@ -553,6 +554,10 @@ async def create_webhook(service: Service, request: Request) -> Response:
     return JSONResponse({**webhook, "secret": "whsec_0123456789abcdef"}, 201)
 
 
+async def try_webhook(service: Service, request: Request) -> Response:
+    return JSONResponse(DELIVERIES[0], 202)
+
+
 async def delete_item(service: Service, request: Request) -> Response:
     wanted = request.path_params["item"]
     service.tokens = [token for token in service.tokens if token["id"] != wanted]
@@ -567,7 +572,8 @@ async def fixed(service: Service, request: Request) -> Response:
     if name == "whoami":
         if not service.signed_in:
             raise Answer(401, "unauthenticated", "sign in first")
-        return JSONResponse({"name": "laptop", "scope": "admin", "limits": {}})
+        who = {"name": "laptop", "scope": "admin", "limits": {}, "authentication": True}
+        return JSONResponse(who)
     if name == "meta":
         return JSONResponse({"version": "0.1.0", "api": "v1", "authentication": True})
     usage = {
@@ -578,12 +584,18 @@ async def fixed(service: Service, request: Request) -> Response:
         "teacher_outputs": 233_000_000,
     }
     rows = [
-        {"study": s.id, "name": s.name, "bytes": 41_000 * (s.size + 3), "deleted": s.deleted}
+        {
+            "study": s.id,
+            "name": s.name,
+            "bytes": 41_000 * (s.size + 3),
+            "deleted": s.deleted is not None,
+        }
         for s in service.studies.values()
     ]
     return JSONResponse({"free_bytes": 81_000_000_000, "bytes": usage, "studies": rows})
 
 
+RUNNING = {"study": "std_2", "name": "fashion-mnist-edge", "slots": 2, "trials": [178, 179]}
 WORKERS = [
     {
         "id": f"wrk_{n}",
@@ -593,7 +605,7 @@ WORKERS = [
         "heartbeat": f"2026-11-20T11:59:5{n}Z" if n < 3 else "2026-11-20T10:31:00Z",
         "alive": n < 3,
         "slots": 2,
-        "running": [{"study": "std_2", "slots": 2, "trials": [178, 179]}] if n == 1 else [],
+        "running": [RUNNING] if n == 1 else [],
     }
     for n in (1, 2, 3)
 ]
@@ -601,7 +613,8 @@ AUDIT = [
     {
         "number": n,
         "time": f"2026-11-20T11:{59 - n:02d}:00Z",
-        "token": "laptop" if n % 3 else "ci",
+        "token": "tok_1" if n % 3 else "tok_2",
+        "name": "laptop" if n % 3 else "ci",
         "operation": ("study.create", "study.pause", "export.create", "token.create")[n % 4],
         "target": f"std_{n % 7 + 1}",
         "status": 201 if n % 5 else 403,
@@ -618,14 +631,22 @@ DELIVERIES = [
         "state": "delivered",
         "created": "2026-11-20T11:00:00Z",
         "response_status": 200,
+        "due": None,
     }
 ]
+
+
+def _item(name: str, summary: str, **more: Any) -> list[dict[str, Any]]:
+    spec = {"name": name}
+    return [{"name": name, "summary": summary, "schema": {}, "spec": spec, **more}]
+
+
 CATALOGUE: dict[str, list[dict[str, Any]]] = {
-    "spaces": [{"name": "hierarchical_graph", "summary": "Random graphs on three levels."}],
-    "datasets": [{"name": "digits", "summary": "1,797 handwritten digits, 8x8 grey."}],
-    "teachers": [{"name": "resnet20", "summary": "The 20-layer ResNet for small images."}],
-    "strategies": [{"name": "bayesian", "summary": "The one we recommend."}],
-    "losses": [{"name": "kd", "summary": "Hinton's softened logits."}],
+    "spaces": _item("hierarchical_graph", "Random graphs on three levels.", parameters=[]),
+    "datasets": _item("digits", "1,797 handwritten digits, 8x8 grey."),
+    "teachers": _item("resnet20", "The 20-layer ResNet for small images."),
+    "strategies": _item("bayesian", "The one we recommend."),
+    "losses": _item("kd", "Hinton's softened logits."),
 }
 
 
@@ -692,7 +713,7 @@ def create_app(events_per_second: float = 0) -> Starlette:
         route("/tokens/{item}", delete_item, "DELETE"),
         route("/webhooks", listing),
         route("/webhooks", create_webhook, "POST"),
-        route("/webhooks/{item}:test", trial_verb, "POST"),
+        route("/webhooks/{item}:test", try_webhook, "POST"),
         route("/webhooks/{item}/deliveries", listing),
         route("/webhooks/{item}", delete_item, "DELETE"),
         *(route(f"/{name}", fixed) for name in ("spec_schema", "whoami", "meta", "storage")),

@@ -221,6 +221,7 @@ class FixtureStudy:
             points.append(
                 {
                     "trial": i,
+                    "finished": i + 1,
                     "seconds": round(i * 7.4, 1),
                     "hypervolume": round(0.9 - 0.55 * math.exp(-i / max(8, self.size / 6)), 4),
                     "best": best,
@@ -367,16 +368,19 @@ class FixtureStudy:
             "choices": row["choices"],
             "distillation": row["distillation"],
             "notes": {},
-            "attempts": [
-                {
-                    "n": 1,
-                    "state": "failed" if failed else "done",
-                    "started": "2026-11-20T09:00:00Z",
-                    "ended": "2026-11-20T09:01:12Z",
-                    "message": "CUDA out of memory" if failed else None,
-                }
-            ],
         }
+
+    def attempts(self, number: int) -> list[dict[str, Any]]:
+        failed = number < self.size and self.states[number] == "failed"
+        return [
+            {
+                "n": 1,
+                "state": "failed" if failed else "done",
+                "started": "2026-11-20T09:00:00Z",
+                "ended": "2026-11-20T09:01:12Z",
+                "message": "CUDA out of memory" if failed else "",
+            }
+        ]
 
     def metrics(self, number: int) -> dict[str, Any]:
         trial = self.trial(number)

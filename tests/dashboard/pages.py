@@ -1,22 +1,13 @@
-"""Every page of the dashboard, by what it shows."""
+"""Every page of the dashboard, by what it shows; and the states that some of them have besides."""
 
 PAGES = {
     "studies": "/studies",
-    "no study fits": "/studies?q=nothing",
     "study": "/studies/digits?color=macs&infeasible=yes",
-    "running study": "/studies/fashion-mnist-edge",
-    "large study": "/studies/cifar10-sweep",
-    "failed study": "/studies/std_4",
-    "nothing feasible": "/studies/too-tight",
-    "queued study": "/studies/svhn-night",
     "analyse": "/studies/digits/analyse?brush=accuracy:0.9..0.96",
     "candidates": "/studies/cifar10-sweep/candidates",
     "candidate": "/studies/digits/candidates/1",
-    "untrained candidate": "/studies/too-tight/candidates/3",
     "new study": "/studies/new",
-    "clone": "/studies/new?from=std_1",
     "compare": "/compare",
-    "compare studies": "/compare?study=std_1&study=std_2&study=std_7",
     "compare candidates": "/compare?candidate=std_1/1&candidate=std_1/18",
     "workers": "/workers",
     "tokens": "/settings",
@@ -25,4 +16,16 @@ PAGES = {
     "audit": "/settings?show=audit",
     "about": "/settings?show=about",
     "login": "/login",
+}
+
+STATES = {
+    "no study fits": "/studies?q=nothing",
+    "running study": "/studies/fashion-mnist-edge",
+    "large study": "/studies/cifar10-sweep",
+    "failed study": "/studies/std_4",
+    "nothing feasible": "/studies/too-tight",
+    "queued study": "/studies/svhn-night",
+    "untrained candidate": "/studies/too-tight/candidates/3",
+    "clone": "/studies/new?from=std_1",
+    "compare studies": "/compare?study=std_1&study=std_2&study=std_7",
 }

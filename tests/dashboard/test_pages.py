@@ -9,13 +9,19 @@ from typing import Any
 
 import pytest
 
-from tests.dashboard.pages import PAGES
+from tests.dashboard.pages import PAGES, STATES
 
 AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text()
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
-@pytest.mark.parametrize("path", PAGES.values(), ids=PAGES)
+@pytest.mark.parametrize(
+    "path",
+    [
+        *(pytest.param(path, id=name) for name, path in PAGES.items()),
+        *(pytest.param(path, id=name, marks=pytest.mark.slow) for name, path in STATES.items()),
+    ],
+)
 def test_a_page_is_there_for_everyone(path: str, visit: Callable[..., Any]) -> None:
     """Without errors; axe finds nothing, in light and dark; it fits a phone."""
     page = visit(reduced_motion="reduce").open(path)

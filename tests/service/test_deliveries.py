@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from autokd.errors import StoreUnavailableError
+from autokd.errors import AutokdError, StorageFullError, StoreUnavailableError
 from autokd.store import DeliveryRecord, Store, StudyRecord, WebhookRecord
 from service import deliveries as module
 from service.deliveries import Deliveries, backoff, message_of, sample_message
@@ -172,7 +172,10 @@ class TestRounds:
         self, store: Store, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(module, "_LOOK_SECONDS", 0.0)
-        failures = [StoreUnavailableError("locked"), StoreUnavailableError("locked")]
+        failures: list[AutokdError] = [
+            StoreUnavailableError("locked"),
+            StorageFullError("no space left"),
+        ]
         queue = store.queue_deliveries
 
         def sometimes(body_of: Any) -> int:

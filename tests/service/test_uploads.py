@@ -36,8 +36,9 @@ def _images(**changed: Any) -> bytes:
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings(storage=str(tmp_path / "autokd.db"), upload_bytes=10_000)
+def settings(settings: Settings) -> Settings:
+    """Of a service that takes 10,000 bytes at a time."""
+    return settings.model_copy(update={"upload_bytes": 10_000})
 
 
 def _announce(client: TestClient, kind: str = "teacher") -> dict[str, Any]:

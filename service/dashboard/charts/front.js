@@ -25,7 +25,7 @@ export function frontOf(columns, rows, x, y) {
 
 /**
  * @param {{columns: Columns, view: FrontView, front: number[], rest: number[], infeasible: number[],
- *   teacher: Record<string, number>, limits: Record<string, number>,
+ *   teacher: Record<string, number | null>, limits: Record<string, number | null>,
  *   baseline: {candidate: number, x: number, y: number}[]}} what rows by index into the columns; limits: the study's budget
  * @returns {(palette: any) => any} ECharts' option
  */
@@ -60,7 +60,7 @@ export function frontOption({ columns, view, front, rest, infeasible, teacher, l
     const scored = [...front, ...rest, ...infeasible];
     const scale = (/** @type {string} */ name, /** @type {boolean} */ log, more) => {
       // The teacher and the limits are part of the picture, even beyond the students.
-      const shown = [...extent(columns.figures[name], scored), teacher[name], limits[name]].filter((value) => Number.isFinite(value));
+      const shown = [...extent(columns.figures[name], scored), teacher[name], limits[name]].flatMap((value) => (value != null && Number.isFinite(value) ? [value] : []));
       const [least, most] = [Math.min(...shown), Math.max(...shown)];
       const [min, max] = [pad(least, most, log, -1, name), pad(most, least, log, 1, name)];
       const ticks = ticksOf(name, min, max, log);
@@ -69,12 +69,12 @@ export function frontOption({ columns, view, front, rest, infeasible, teacher, l
         axisLabel: { formatter: (/** @type {number} */ value) => tick(name, value), ...(ticks ? { customValues: ticks } : { showMinLabel: false, showMaxLabel: false }) },
       });
     };
-    const limitMarks = marks.length ? { silent: true, symbol: 'none', animation: false, data: marks, lineStyle: { color: palette.limit, type: [5, 4], width: 1.2 } } : undefined;
+    const limitMarks = marks.length ? { silent: true, symbol: 'none', animation: false, precision: 8, data: marks, lineStyle: { color: palette.limit, type: [5, 4], width: 1.2 } } : undefined;
     const [low, high] = third ? extent(third, [...front, ...rest]) : [0, 1];
     const all = series(palette, steps, limitMarks);
     const shown = all.filter((one) => one.data.length || one.name === CHOSEN);
     return {
-      grid: { left: 60, right: 20, top: third ? 62 : 34, bottom: 46 },
+      grid: { ...GRID, top: gridTop(view) },
       legend: legend(palette, { icon: undefined, data: shown.map((one) => one.name).filter((name) => name !== 'Front line') }),
       tooltip: tooltip(palette, { formatter: hover }),
       xAxis: scale(view.x, view.logX, { nameGap: 28 }),
@@ -98,19 +98,32 @@ const limitLines = (view, limits, palette) => [view.x, view.y].flatMap((name, k)
 }]));
 
 /**
- * What the sliders change, over a front that stays: the best within them, and where they stand.
+ * What the sliders change, on a layer over a front that stays as it is: the best within them, and where they stand.
  * @param {Columns} columns
  * @param {FrontView} view
  * @param {number | null} chosen
  * @param {Record<string, number | null>} limits
  */
-export const chosenOverlay = (columns, view, chosen, limits) => (palette) => {
-  const spot = chosen === null ? [] : [columns.figures[view.x][chosen], columns.figures[view.y][chosen], null, chosen];
-  return { series: [{
-    id: 'chosen', data: spot[0] == null || spot[1] == null ? [] : [spot],
-    markLine: { silent: true, symbol: 'none', animation: false, data: limitLines(view, limits, palette), lineStyle: { color: palette.text, type: [2, 3], width: 1.2 }, label: { color: palette.text } },
-  }] };
+export const chosenOverlay = (columns, view, chosen, limits) => (chart, palette) => {
+  const [left, right] = [GRID.left, chart.getWidth() - GRID.right];
+  const [top, bottom] = [gridTop(view), chart.getHeight() - GRID.bottom];
+  const x = (/** @type {number | null} */ value) => chart.convertToPixel({ xAxisIndex: 0 }, value);
+  const y = (/** @type {number | null} */ value) => chart.convertToPixel({ yAxisIndex: 0 }, value);
+  const line = ([x1, y1, x2, y2]) => ({
+    type: 'Line', shape: { x1, y1, x2, y2 }, style: { stroke: palette.text, lineWidth: 1.2, lineDash: [2, 3] },
+  });
+  const lines = [];
+  if (limits[view.x] != null) lines.push(line([x(limits[view.x]), top, x(limits[view.x]), bottom]));
+  if (limits[view.y] != null) lines.push(line([left, y(limits[view.y]), right, y(limits[view.y])]));
+  const [cx, cy] = chosen === null ? [null, null] : [columns.figures[view.x][chosen], columns.figures[view.y][chosen]];
+  if (cx == null || cy == null) return lines;
+  const ring = { fill: 'none', stroke: palette.text, lineWidth: 1.8 };
+  return [...lines, { type: 'Circle', shape: { cx: x(cx), cy: y(cy), r: 9.5 }, style: ring }];
 };
+
+const GRID = { left: 60, right: 20, bottom: 46 };
+/** @param {FrontView} view */
+const gridTop = (view) => (view.color ? 62 : 34);
 
 /** An end of an axis, with room. @param {number} end @param {number} other @param {boolean} log @param {number} sign @param {string} name */
 function pad(end, other, log, sign, name) {

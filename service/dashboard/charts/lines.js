@@ -23,12 +23,13 @@ export const linesOption = (all, { x, y, metric = '', step, area, log, seconds, 
       formatter: (/** @type {any[]} */ hits) => lines(`${x} ${at(hits[0].value[0])}`, hits.map((hit) => [hit.seriesName, value(hit.value[1])])),
     }),
     xAxis: axis(palette, { type: 'value', name: x, nameGap: 26, min: 'dataMin', max: 'dataMax', splitLine: { show: false }, minInterval: seconds ? 0 : 1, axisLabel: { formatter: at } }),
-    yAxis: axis(palette, { type: log ? 'log' : 'value', name: y, nameGap: 42, scale: true, axisLine: { show: false }, splitNumber: 4, axisLabel: { showMaxLabel: !level, formatter: (/** @type {number} */ v) => (metric ? tick(metric, v) : number(v)) }, max: level ? ({ min, max }) => Math.max(max, level.value + 0.06 * (level.value - min)) : undefined }),
+    yAxis: axis(palette, { type: log ? 'log' : 'value', name: y, nameGap: 42, scale: true, axisLine: { show: false }, splitNumber: 4, axisLabel: { showMaxLabel: !level, formatter: (/** @type {number} */ v) => (metric ? tick(metric, v) : number(v)) }, max: level ? ({ min, max }) => Math.max(max, level.value) + 0.06 * (Math.max(max, level.value) - min) : undefined }),
     series: all.map((line, k) => ({
       name: plain(line.name), type: 'line', data: line.values, step: step ? 'end' : false, symbol: line.values.length < 40 ? 'circle' : 'none', symbolSize: 4, showSymbol: line.values.length < 2,
       sampling: 'lttb', lineStyle: { width: 1.8, type: line.dashed ? [5, 4] : 'solid', color: palette.series[k % palette.series.length] }, itemStyle: { color: palette.series[k % palette.series.length] },
       areaStyle: area && !several ? { color: faded(palette.accent, 0.1), origin: 'start' } : undefined,
-      markLine: level && k === 0 ? { silent: true, symbol: 'none', data: [{ yAxis: level.value, name: level.name }], lineStyle: { color: palette.teacher, type: [5, 4], width: 1.2 }, label: { formatter: '{b}', color: palette.teacher, fontSize: 11, position: 'insideEndBottom' } } : undefined,
+      markLine: level && k === 0 ? { silent: true, symbol: 'none', precision: 8, // the default would round 99.3 % to 99 %
+        data: [{ yAxis: level.value, name: level.name }], lineStyle: { color: palette.teacher, type: [5, 4], width: 1.2 }, label: { formatter: '{b}', color: palette.teacher, fontSize: 11, position: 'insideEndBottom' } } : undefined,
     })),
   };
 };

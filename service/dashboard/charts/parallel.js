@@ -74,13 +74,13 @@ export const slicesOption = (axes, metric, chosen, others, across, brushing, num
   return {
     tooltip: tooltip(palette, { formatter: ({ data, seriesIndex }) => `{b|Candidate ${numbers[data[2]]}}\n${label(axes[Math.floor(seriesIndex / 2)].name)}  ${axes[Math.floor(seriesIndex / 2)].values[data[2]]}\n${label(metric.name)}  ${figure(metric.name, data[1])}` }),
     brush: brushing ? { xAxisIndex: 'all', brushType: 'rect', throttleType: 'debounce', throttleDelay: 200, brushStyle: { color: faded(palette.accent, 0.1), borderColor: palette.accent, borderWidth: 1 }, inBrush: {}, outOfBrush: {}, toolbox: [] } : undefined,
-    grid: axes.map((_, k) => ({ left: `${(k % across) * width + 12 / across}%`, width: `${width - 15 / across}%`, top: `${Math.floor(k / across) * height + 3 / down}%`, height: `${height - 27 / down}%` })),
+    grid: axes.map((_, k) => ({ left: `${(k % across) * width + 12 / across}%`, width: `${width - 15 / across}%`, top: `${Math.floor(k / across) * height + 9 / down}%`, height: `${height - 33 / down}%` })),
     xAxis: axes.map((axis, k) => ({
       ...ends(axis, palette, 0.04), gridIndex: k, name: label(axis.name), nameLocation: 'middle', nameGap: 20, nameTextStyle: { color: palette.muted, fontSize: 11 },
       axisLine: { lineStyle: { color: palette.line } }, splitLine: { show: false },
     })),
     toolbox: { show: false },
-    yAxis: axes.map((_, k) => ({ gridIndex: k, scale: true, splitNumber: 3, axisLine: { show: false }, axisTick: { show: false }, splitLine: { lineStyle: { color: palette.grid } }, axisLabel: { show: k % across === 0, color: palette.muted, fontSize: 10, formatter: (/** @type {number} */ value) => tick(metric.name, value) } })),
+    yAxis: axes.map((_, k) => ({ gridIndex: k, scale: true, max: metric.name.endsWith('accuracy') && extent(metric.values)[1] > 0.95 ? 1 : undefined, splitNumber: 3, axisLine: { show: false }, axisTick: { show: false }, splitLine: { lineStyle: { color: palette.grid } }, axisLabel: { show: k % across === 0, color: palette.muted, fontSize: 10, formatter: (/** @type {number} */ value) => tick(metric.name, value) } })),
     series: axes.flatMap((axis, k) => [
       { name: 'others', data: others.map((i) => spot(axis, i)), itemStyle: { color: palette.dim, opacity: others.length > 300 ? 0.18 : 0.4 }, z: 1 },
       { name: 'selected', data: chosen.map((i) => spot(axis, i)), itemStyle: { color: palette.accent, opacity: chosen.length > 300 ? 0.45 : 0.8 }, z: 2 },

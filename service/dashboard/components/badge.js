@@ -17,7 +17,7 @@ const REASONS = {
 /** @param {{state: string, reason?: string | null}} props */
 export const Badge = ({ state, reason }) => html`
   <span class="badge" data-tone=${TONES[state] ?? 'off'}><i aria-hidden="true"></i>
-    ${state}${reason && html`<span class="muted"> · ${REASONS[reason] ?? reason}</span>`}</span>`;
+    ${state}${reason && ['completed', 'failed'].includes(state) && html`<span class="muted"> · ${REASONS[reason] ?? reason}</span>`}</span>`;
 
 /** @param {{done: number, label: string}} props share in [0, 1] */
 export const Progress = ({ done, label }) => html`

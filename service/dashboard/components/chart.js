@@ -19,12 +19,12 @@ loadECharts(); // while the page's data are on their way
  *   option: (palette: any) => any, depends: any[], shape?: string,
  *   table: ChartTable, stops?: Stop[], controls?: any,
  *   onSelect?: (event: any) => void, on?: Record<string, (event: any, chart: any, palette: any) => void>,
- *   after?: (chart: any) => void, afterDepends?: any[], overlay?: (palette: any) => any, overlayDepends?: any[],
+ *   after?: (chart: any) => void, afterDepends?: any[], overlay?: (chart: any, palette: any) => any[], overlayDepends?: any[],
  * }} props
  *   option: ECharts' option for a palette, made anew when `depends` change; shape: when this changes too, the chart
  *   starts afresh (other axes), else only its data are replaced and what was brushed stays; after: what to tell the
- *   chart once it is drawn, and when `afterDepends` change; overlay: small series, by id, that change
- *   often (with `overlayDepends`) over large ones that do not
+ *   chart once it is drawn, and when `afterDepends` change; overlay: shapes over the chart,
+ *   drawn again when `overlayDepends` change
  */
 export function Chart({ title, summary, name, height = 320, option, depends, shape = '', table, stops = [], controls, onSelect, on = {}, after, afterDepends = [], overlay, overlayDepends = [] }) {
   const palette = usePalette();
@@ -36,11 +36,15 @@ export function Chart({ title, summary, name, height = 320, option, depends, sha
   const [ready, setReady] = useState(false);
   const [tabular, setTabular] = useState(false);
   const walk = useWalk(chart, stops);
+  const cover = useOverlay(chart, overlay, palette);
   const id = useId();
 
   useEffect(() => {
     let wanted = true;
-    const resized = new ResizeObserver(() => chart.current?.resize());
+    const resized = new ResizeObserver(() => {
+      chart.current?.resize();
+      cover.current();
+    });
     loadECharts().then((echarts) => {
       if (!wanted || !box.current) return;
       chart.current = echarts.init(box.current, null, { renderer: 'canvas' });
@@ -65,12 +69,7 @@ export function Chart({ title, summary, name, height = 320, option, depends, sha
     drawn.current = now;
     chart.current.setOption({ ...base(palette), ...option(palette) }, options);
   }, [ready, palette, shape, ...depends]);
-  useEffect(() => {
-    if (!ready || !overlay) return undefined;
-    // After what the reader waits for is on screen, and once for a hand that goes on moving.
-    const timer = setTimeout(() => chart.current.setOption(overlay(palette)), 20);
-    return () => clearTimeout(timer);
-  }, [ready, palette, shape, ...depends, ...overlayDepends]);
+  useLayoutEffect(() => void (ready && cover.current()), [ready, palette, shape, ...depends, ...overlayDepends]);
   useLayoutEffect(() => void (ready && after?.(chart.current)), [ready, palette, shape, ...afterDepends]);
 
   const keep = async (/** @type {'svg' | 'png' | 'csv'} */ kind) => save(kind, name, {
@@ -98,6 +97,27 @@ export function Chart({ title, summary, name, height = 320, option, depends, sha
       </div>
       ${tabular && html`<${DataTable} table=${table} label=${title} />`}
     </figure>`;
+}
+
+/**
+ * A layer over the chart, for the little that changes often: drawing it anew leaves the chart as it is.
+ * @param {{current: any}} chart
+ * @param {((chart: any, palette: any) => any[]) | undefined} overlay
+ * @param {any} palette
+ */
+function useOverlay(chart, overlay, palette) {
+  const shown = useRef(/** @type {any[]} */ ([]));
+  const cover = useRef(async () => {});
+  cover.current = async () => {
+    if (!overlay) return;
+    const { graphic } = await loadECharts();
+    const canvas = chart.current?.getZr();
+    if (!canvas) return;
+    shown.current.forEach((shape) => canvas.remove(shape));
+    shown.current = overlay(chart.current, palette).map(({ type, ...what }) => new graphic[type]({ ...what, silent: true, zlevel: 1 }));
+    shown.current.forEach((shape) => canvas.add(shape));
+  };
+  return cover;
 }
 
 /** Closes a menu that the focus has left. @param {FocusEvent} event */

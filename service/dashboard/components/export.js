@@ -10,7 +10,7 @@ import { Icon } from './icon.js';
 import { Failure } from './states.js';
 
 /**
- * @param {{study: any, trial: number, candidate: number, primary?: boolean, text?: string}} props
+ * @param {{study: import('../core/contract').StudyDetail, trial: number, candidate: number, primary?: boolean, text?: string}} props
  */
 export function ExportButton({ study, trial, candidate, primary, text = 'Export' }) {
   const [open, setOpen] = useState(false);
@@ -22,7 +22,7 @@ export function ExportButton({ study, trial, candidate, primary, text = 'Export'
     <//>`;
 }
 
-/** @param {{study: any, trial: number}} props */
+/** @param {{study: import('../core/contract').StudyDetail, trial: number}} props */
 function ExportForm({ study, trial }) {
   const [formats, setFormats] = useState(['onnx', 'safetensors']);
   const [work, setWork] = useState(/** @type {{busy?: boolean, error?: any, made?: any}} */ ({}));
@@ -59,13 +59,13 @@ function ExportForm({ study, trial }) {
     <${Equivalents} texts=${{
       CLI: `autokd export ${shellWord(study.name)} --trial ${trial} ${formats.map((name) => `--format ${name}`).join(' ')} --out out`,
       curl: curl(`${studyPath(study.id)}/exports`, 'POST', { trial, formats }),
-      Python: `import autokd\n\nwith autokd.Store.open("autokd.db") as store:\n    autokd.export_student(store, ${JSON.stringify(study.name)}, "out", trial=${trial})`,
+      Python: `import autokd\n\nwith autokd.Client() as client:\n    client.export(${JSON.stringify(study.name)}, "out", trial=${trial})`,
     }} />`;
 }
 
 const REPORTED = ['accuracy', 'agreement', 'max_difference', 'largest_difference'];
 
-/** What was checked, and the files. @param {{made: any}} props */
+/** What was checked, and the files. @param {{made: import('../core/contract').Export}} props */
 export function Exported({ made }) {
   const checks = Object.fromEntries((made.student?.files ?? []).map((file) => [file.name, file]));
   return html`
@@ -79,7 +79,7 @@ export function Exported({ made }) {
             <span class="sub" title=${file.sha256}>sha256 ${file.sha256.slice(0, 12)}…</span></th>
           <td class="number nowrap">${bytes(file.bytes)}</td>
           <td>${file.verified ? html`<span class="badge" data-tone="good"><i aria-hidden="true"></i>
-            ${file.verified}</span>` : html`<span class="muted">no network in it</span>`}
+            ${file.verified}</span>` : html`<span class="muted">–</span>`}
             ${found.length > 0 && html`<span class="sub">
               ${found.map(([name, value]) => `${label(name).toLowerCase()} ${/accuracy|agreement/.test(name) ? percent(/** @type {any} */ (value)) : number(/** @type {any} */ (value))}`).join(' · ')}</span>`}</td>
           <td class="number">

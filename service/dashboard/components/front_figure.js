@@ -21,7 +21,7 @@ export function useFrontView(columns) {
 }
 
 /**
- * @param {{study: any, columns: any, view: import('../charts/front.js').FrontView, limits: Record<string, number | null>, chosen: number | null}} props limits: those of the sliders
+ * @param {{study: import('../core/contract').StudyDetail, columns: any, view: import('../charts/front.js').FrontView, limits: Record<string, number | null>, chosen: number | null}} props limits: those of the sliders
  */
 export function FrontFigure({ study, columns, view, limits, chosen }) {
   const { front, rest, infeasible } = useMemo(() => {

@@ -7,7 +7,7 @@ import { onEvent } from '../core/events.js';
 const TAIL = 262_144;
 const SHOWN = 2000;
 
-/** @param {{study: any, trial: number, attempts: any[]}} props */
+/** @param {{study: import('../core/contract').StudyDetail, trial: number, attempts: any[]}} props */
 export function Logs({ study, trial, attempts }) {
   const [attempt, setAttempt] = useState(/** @type {number | null} */ (null));
   const [wanted, setWanted] = useState('');

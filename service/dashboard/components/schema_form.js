@@ -3,6 +3,7 @@ import { classes, html, useId, useState } from '../core/html.js';
 import { label } from '../core/format.js';
 import { asText, at, kindOf, resolve, variants, withoutNull } from '../core/schema.js';
 import { Icon } from './icon.js';
+import { Upload } from './upload.js';
 
 /**
  * @typedef {{root: any, value: any, mistakes: Record<string, string>, change: (path: (string | number)[], next: any) => void,
@@ -47,7 +48,7 @@ export function Group({ form, path, schema, title, bare }) {
 /** A choice by name, then the fields of what was chosen. @param {FieldProps} props */
 function Variant({ form, path, schema, title }) {
   const all = variants(schema, form.root) ?? {};
-  const value = at(form.value, path);
+  const value = at(form.value, path) ?? schema.default;
   const chosen = all[value?.name];
   const id = useId();
   const fields = chosen && { ...chosen, properties: Object.fromEntries(Object.entries(chosen.properties).filter(([name]) => name !== 'name')) };
@@ -123,6 +124,7 @@ function Plain({ form, path, schema, required, title, kind }) {
           ${schema.enum.map((/** @type {string} */ one) => html`<option key=${one} value=${one} selected=${one === value}>
             ${one}</option>`)}</select>`
         : kind === 'list' || kind === 'json' ? html`<${Parsed} shared=${shared} value=${value} schema=${schema} set=${set} />`
+        : schema.pattern?.startsWith('^(upl)') ? html`<${Upload} shared=${shared} kind=${path[0] === 'teacher' ? 'teacher' : 'data'} value=${value} set=${set} />`
         : kind === 'number' ? html`<input ...${shared} type="number" step=${schema.type === 'integer' ? 1 : 'any'} min=${schema.minimum ?? null} placeholder=${asText(schema.default)} value=${value ?? ''} onInput=${(event) => set(event.target.value === '' ? undefined : Number(event.target.value))} />`
         : html`<input ...${shared} type="text" spellcheck="false" placeholder=${asText(schema.default) || (schema.examples ? `e.g. ${schema.examples[0]}` : '')} value=${value ?? ''} onInput=${(event) => set(event.target.value === '' ? undefined : event.target.value)} />`}
       <${Below} form=${form} path=${path} hint=${schema.description} id=${`${id}-below`} />
@@ -132,7 +134,7 @@ function Plain({ form, path, schema, required, title, kind }) {
 /** A list or an object as JSON; what cannot be read yet stays as typed. @param {{shared: any, value: any, schema: any, set: (next: any) => void}} props */
 function Parsed({ shared, value, schema, set }) {
   const list = schema.type === 'array';
-  const text = value === undefined ? '' : list ? value.join(', ') : JSON.stringify(value);
+  const text = value == null ? '' : list ? value.join(', ') : JSON.stringify(value);
   const [draft, setDraft] = useState(/** @type {string | null} */ (null));
   const read = (/** @type {string} */ typed) => {
     setDraft(typed);

@@ -7,7 +7,7 @@ import { changeQuery, useQuery } from '../core/router.js';
 import { linesOption, survivalOption } from '../charts/lines.js';
 import { Chart } from './chart.js';
 
-/** @param {{study: any}} props */
+/** @param {{study: import('../core/contract').StudyDetail}} props */
 export function SearchFigures({ study }) {
   const [query] = useQuery();
   const seconds = query.get('over') === 'seconds';
@@ -17,9 +17,9 @@ export function SearchFigures({ study }) {
   const points = volume?.points ?? [];
   if (!points.length) return null;
   const { metric } = study.objectives[0];
-  const at = (point) => (seconds ? point.seconds : point.trial);
+  const at = (point) => (seconds ? point.seconds : point.finished);
   const last = points[points.length - 1];
-  const axis = seconds ? 'Time' : 'Trial';
+  const axis = seconds ? 'Time' : 'Finished trials';
   const switcher = html`<span class="segmented" role="group" aria-label="Over">${['trials', 'seconds'].map((name) => html`
     <button key=${name} aria-pressed=${(name === 'seconds') === seconds} onClick=${() => changeQuery({ over: name === 'seconds' ? name : null })}>
       ${name}</button>`)}</span>`;
@@ -27,21 +27,21 @@ export function SearchFigures({ study }) {
   const teacher = study.teacher[metric];
   const stops = (/** @type {string} */ name, /** @type {(v: any) => string} */ say) =>
     points.filter((_, /** @type {number} */ i) => i % Math.ceil(points.length / 50) === 0)
-      .map((point) => ({ series: 0, index: points.indexOf(point), text: `${seconds ? duration(point.seconds) : `trial ${point.trial}`}: ${say(point[name])}` }));
+      .map((point) => ({ series: 0, index: points.indexOf(point), text: `${seconds ? duration(point.seconds) : plural(point.finished, 'trial')}: ${say(point[name])}` }));
   return html`
     <div class="grid stretch">
       <section class="panel span-5"><${Chart} title="Hypervolume" name="hypervolume" height=${210} controls=${switcher}
-        summary=${`${number(last.hypervolume)} after trial ${count(last.trial)}; 95 % of it by trial ${count(reached?.trial)}.`}
+        summary=${`${number(last.hypervolume)} after ${plural(last.finished, 'finished trial')}; 95 % of it after ${count(reached?.finished)}.`}
         depends=${[points, seconds]} shape=${axis} stops=${stops('hypervolume', number)}
         option=${linesOption([{ name: 'Hypervolume', values: points.map((p) => [at(p), p.hypervolume]) }], { x: axis, y: '', step: true, area: true, seconds })}
-        table=${{ head: ['trial', 'seconds', 'hypervolume'], rows: () => points.map((p) => [p.trial, p.seconds, p.hypervolume]) }} />
+        table=${{ head: ['finished', 'trial', 'seconds', 'hypervolume'], rows: () => points.map((p) => [p.finished, p.trial, p.seconds, p.hypervolume]) }} />
           </section>
       <section class="panel span-4">
         <${Chart} title=${`Best ${label(metric).toLowerCase()} so far`} name="best" height=${210} controls=${switcher}
         summary=${`${figure(metric, last.best)}${teacher == null ? '' : `; the teacher has ${figure(metric, teacher)}`}.`}
         depends=${[points, seconds]} shape=${axis} stops=${stops('best', (v) => figure(metric, v))}
         option=${linesOption([{ name: label(metric), values: points.map((p) => [at(p), p.best]) }], { x: axis, y: '', metric, step: true, seconds, level: teacher == null ? null : { value: teacher, name: 'Teacher' } })}
-        table=${{ head: ['trial', 'seconds', metric], rows: () => points.map((p) => [p.trial, p.seconds, p.best]) }} />
+        table=${{ head: ['finished', 'trial', 'seconds', metric], rows: () => points.map((p) => [p.finished, p.trial, p.seconds, p.best]) }} />
           </section>
       <section class="panel span-3">
         ${survival?.rungs.length > 0 && html`<${Chart} title="Survival" name="survival" height=${210}

@@ -26,7 +26,7 @@ export const verbsOf = (state) => {
 };
 
 /**
- * @param {{study: any, reload?: () => void, page: '' | '/analyse' | '/candidates' | null, crumb?: string, children?: any}} props
+ * @param {{study: import('../core/contract').StudyDetail, reload?: () => void, page: '' | '/analyse' | '/candidates' | null, crumb?: string, children?: any}} props
  *   crumb: title of a page below the study's, children: what stands beside it
  */
 export function StudyHead({ study, reload = () => {}, page, crumb, children }) {
@@ -58,7 +58,7 @@ export function StudyHead({ study, reload = () => {}, page, crumb, children }) {
     </nav>`}`;
 }
 
-/** Larger limits for a study that has ended. @param {{study: any, reload: () => void}} props */
+/** Larger limits for a study that has ended. @param {{study: import('../core/contract').StudyDetail, reload: () => void}} props */
 function Extend({ study, reload }) {
   const [open, setOpen] = useState(false);
   const extend = async (/** @type {SubmitEvent} */ event) => {
@@ -89,7 +89,7 @@ function Extend({ study, reload }) {
     <//>`;
 }
 
-/** What is needed rarely. @param {{study: any, reload: () => void}} props */
+/** What is needed rarely. @param {{study: import('../core/contract').StudyDetail, reload: () => void}} props */
 function More({ study, reload }) {
   const [editing, setEditing] = useState(false);
   const save = async (/** @type {SubmitEvent} */ event) => {

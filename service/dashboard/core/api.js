@@ -46,10 +46,10 @@ export async function send(method, url, { body, headers = {}, signal } = {}) {
     headers: {
       Accept: 'application/json',
       ...(safe ? {} : { 'X-Autokd-Session': '1' }),
-      ...(body === undefined ? {} : { 'Content-Type': 'application/json' }),
+      ...(body === undefined ? {} : { 'Content-Type': body instanceof Blob ? 'application/octet-stream' : 'application/json' }),
       ...headers,
     },
-    body: body === undefined ? undefined : JSON.stringify(body),
+    body: body === undefined || body instanceof Blob ? body : JSON.stringify(body),
   }).catch((error) => {
     if (error.name === 'AbortError') throw error;
     throw new Problem(0, { detail: 'The service does not answer.', code: 'disconnected', hint: 'Is it running? This page tries again by itself.' });

@@ -29,6 +29,9 @@ export function points(difference) {
   return `${value > 0 ? '+' : value < 0 ? '−' : '±'}${Math.abs(value).toFixed(2)} pt`;
 }
 
+/** The spread of seeds; nothing where one seed has none. @param {number | null | undefined} sd of shares @param {number} seeds */
+export const spread = (sd, seeds) => (sd == null || seeds < 2 ? '' : `± ${(100 * sd).toFixed(2)}`);
+
 /** @param {number | null | undefined} value */
 export function bytes(value) {
   if (value == null) return NONE;

@@ -70,6 +70,25 @@ export function changed(value, [first, ...rest], next) {
   return gone ? others : { ...value, [first]: inner };
 }
 
+/**
+ * A stored value as someone would write it: without what is the default anyway.
+ * @param {any} value
+ * @param {Schema} given
+ * @param {Schema} root
+ * @returns {any}
+ */
+export function concise(value, given, root) {
+  const outer = withoutNull(given, root);
+  const schema = variants(outer, root)?.[value?.name] ?? outer;
+  if (Array.isArray(value) && schema.items) return value.map((one) => concise(one, schema.items, root));
+  if (!value || typeof value !== 'object' || !schema.properties) return value;
+  return Object.fromEntries(Object.entries(value).flatMap(([name, inner]) => {
+    const known = schema.properties[name];
+    if (known && 'default' in known && JSON.stringify(known.default) === JSON.stringify(inner)) return [];
+    return [[name, known ? concise(inner, known, root) : inner]];
+  }));
+}
+
 /** A default as someone would type it. @param {any} value */
 export function asText(value) {
   if (value == null) return '';

@@ -20,9 +20,9 @@ export const TEMPLATES = {
   },
   npz: {
     title: 'Your images',
-    about: 'A NumPy archive that you uploaded, or a path on the worker',
+    about: 'A NumPy archive that you upload',
     spec: {
-      name: 'my-images', data: { name: 'npz', path: 'upl_1' }, teacher: { model: 'resnet20', epochs: 40 }, space: { name: 'hierarchical_graph' }, distillation, budget, objectives,
+      name: 'my-images', data: { name: 'npz' }, teacher: { model: 'resnet20', epochs: 40 }, space: { name: 'hierarchical_graph' }, distillation, budget, objectives,
       strategy: { name: 'bayesian' }, fidelity: { min_epochs: 3, max_epochs: 27 }, limits: { trials: 100 }, final: { top: 3, epochs: 60, seeds: 2 },
     },
   },
@@ -30,7 +30,7 @@ export const TEMPLATES = {
     title: 'CIFAR-10',
     about: 'By torchvision; wants a GPU',
     spec: {
-      name: 'my-cifar10', data: { name: 'cifar10', download: true }, teacher: { model: 'wrn16_2', epochs: 60 }, space: { name: 'hierarchical_graph' }, distillation, budget, objectives,
+      name: 'my-cifar10', data: { name: 'cifar10' }, teacher: { model: 'wrn16_2', epochs: 60 }, space: { name: 'hierarchical_graph' }, distillation, budget, objectives,
       strategy: { name: 'bayesian' }, fidelity: { min_epochs: 5, max_epochs: 45 }, limits: { trials: 100 }, final: { top: 3, epochs: 120, seeds: 3 },
     },
   },

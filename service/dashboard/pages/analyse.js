@@ -37,7 +37,7 @@ function asAxis(name, values) {
   return { name, values, log: low > 0 && high / low > 12 };
 }
 
-/** @param {{study: any, columns: any}} props */
+/** @param {{study: import('../core/contract').StudyDetail, columns: any}} props */
 function Analysis({ study, columns }) {
   const [query] = useQuery();
   const [brush, setBrush] = useBrush();
@@ -117,7 +117,7 @@ function Slices({ axes, metric, rows, chosen, brush, setBrush, columns }) {
     table=${{ head: ['candidate', metric.name, ...axes.map((axis) => axis.name)], rows: () => chosen.map((/** @type {number} */ i) => [columns.candidate[i], metric.values[i], ...axes.map((axis) => axis.values[i])]) }} />`;
 }
 
-/** @param {{study: any, metric: string}} props */
+/** @param {{study: import('../core/contract').StudyDetail, metric: string}} props */
 function Importances({ study, metric }) {
   const [query] = useQuery();
   const method = query.get('method') ?? 'ped_anova';
@@ -126,7 +126,7 @@ function Importances({ study, metric }) {
   const choose = html`<${Choice} label="Method" value=${method} options=${Object.entries(methods)} set=${(/** @type {string} */ next) => changeQuery({ method: next })} />`;
   if (found.error) return html`<h2>Importances</h2><div class="chart-controls">${choose}</div>
     <${Failure} error=${found.error} />`;
-  const bars = Object.entries(found.data?.importances ?? {}).map(([name, value]) => ({ name: label(name), value: /** @type {number} */ (value), text: percent(/** @type {number} */ (value), 0) })).sort((a, b) => b.value - a.value);
+  const bars = Object.entries(found.data?.importances ?? {}).map(([name, value]) => ({ name: label(name.replace(/^(choices|distillation)\./, '')), value: /** @type {number} */ (value), text: percent(/** @type {number} */ (value), 0) })).sort((a, b) => b.value - a.value);
   return html`<${Loaded} resource=${found}>
     ${() => html`<${Chart} title="Importances" name="importances" height=${Math.max(120, bars.length * 26)} controls=${choose}
     summary=${bars.length ? `${bars[0].name} matters most: ${bars[0].text} of what varies, over ${plural(found.data.trials, 'trial')}.` : 'Nothing varies.'}
@@ -134,7 +134,7 @@ function Importances({ study, metric }) {
     table=${{ head: ['parameter', 'importance'], rows: () => bars.map((bar) => [bar.name, bar.value]) }} />`}<//>`;
 }
 
-/** @param {{study: any, metric: string}} props */
+/** @param {{study: import('../core/contract').StudyDetail, metric: string}} props */
 function RankCorrelation({ study, metric }) {
   const found = useResource(address(`${studyPath(study.id)}/rank_correlation`, { metric }));
   const bars = (found.data?.pairs ?? []).filter((pair) => pair.spearman != null)
@@ -150,7 +150,7 @@ function RankCorrelation({ study, metric }) {
     table=${{ head: ['low', 'high', 'n', 'Spearman', 'Kendall'], rows: () => bars.map(({ pair }) => [pair.low, pair.high, pair.n, pair.spearman, pair.kendall]) }} />`}<//>`;
 }
 
-/** The best of what is selected. @param {{study: any, columns: any, chosen: number[], axes: any[]}} props */
+/** The best of what is selected. @param {{study: import('../core/contract').StudyDetail, columns: any, chosen: number[], axes: any[]}} props */
 const Selected = ({ study, columns, chosen, axes }) => html`
   <section class="panel flush" data-testid="selected">
     <div class="panel-head"><h2>Selected</h2><span class="muted small">

@@ -1,7 +1,7 @@
 /** One student: what it is, how it learned, how sure that is, and how to take it away. */
 import { html, useEffect, useState } from '../core/html.js';
 import { API, address, post, send, studyPath } from '../core/api.js';
-import { ago, count, duration, figure, label, number, percent, points } from '../core/format.js';
+import { ago, count, duration, figure, label, number, percent, plural, points, spread } from '../core/format.js';
 import { useResource } from '../core/resource.js';
 import { changeQuery, useQuery } from '../core/router.js';
 import { attempt } from '../components/announcer.js';
@@ -27,7 +27,7 @@ export default function CandidatePage({ study: name, candidate: number }) {
     <${Loaded} resource=${candidate} lines=${9}>${(one) => html`<${Candidate} study=${data} candidate=${one} />`}<//>`}<//>`;
 }
 
-/** @param {{study: any, candidate: any}} props */
+/** @param {{study: import('../core/contract').StudyDetail, candidate: import('../core/contract').CandidateDetail}} props */
 function Candidate({ study, candidate }) {
   const [query] = useQuery();
   const path = studyPath(study.id);
@@ -63,7 +63,7 @@ function Candidate({ study, candidate }) {
     <${Equivalents} summary="Reproduce it, or get it by other means" texts=${reproduce(study, candidate)} />`;
 }
 
-/** How it stands and what can be done. @param {{study: any, candidate: any, reload: () => void}} props */
+/** How it stands and what can be done. @param {{study: import('../core/contract').StudyDetail, candidate: import('../core/contract').CandidateDetail, reload: () => void}} props */
 function Actions({ study, candidate, reload }) {
   const { state, trial, number: name } = candidate;
   const retry = async () => {
@@ -88,14 +88,14 @@ const reproduce = (study, candidate) => ({
   Python: 'import autokd\n\nstudent = autokd.load_student("out")  # after the export: an nn.Module in eval mode',
 });
 
-/** @param {{study: any, candidate: any}} props */
+/** @param {{study: import('../core/contract').StudyDetail, candidate: import('../core/contract').CandidateDetail}} props */
 function Figures({ study, candidate }) {
   const { teacher } = study;
   const { figures, final } = candidate;
   return html`
     <dl class="figures">
       ${final && html`<div><dt>Test accuracy</dt><dd>
-        ${percent(final.test_accuracy)}<small>± ${(100 * (final.test_accuracy_sd ?? 0)).toFixed(2)} over ${final.seeds} seeds</small>
+        ${percent(final.test_accuracy)}<small>${spread(final.test_accuracy_sd, final.seeds)} ${final.seeds > 1 ? 'over' : 'of'} ${plural(final.seeds, 'seed')}</small>
         </dd></div>`}
       <div><dt>Validation accuracy</dt><dd>${percent(final?.validation_accuracy ?? figures.accuracy)}<small>
         ${figures.accuracy != null && teacher.accuracy != null ? `${points((final?.validation_accuracy ?? figures.accuracy) - teacher.accuracy)} against the teacher` : 'not trained'}</small>
@@ -105,11 +105,11 @@ function Figures({ study, candidate }) {
         ${percent(final.baseline_test_accuracy)} without it</small></dd></div>`}
       ${COSTS.filter((name) => figures[name] != null).slice(0, 3).map((name) => html`<div key=${name}><dt>
         ${label(name)}</dt><dd>${figure(name, figures[name])}<small>
-        ${teacher[name] ? `${percent(figures[name] / teacher[name], 1)} of the teacher's` : '–'}</small></dd></div>`)}
+        ${teacher[name] && figures[name] != null ? `${percent(figures[name] / teacher[name], 1)} of the teacher's` : '–'}</small></dd></div>`)}
     </dl>`;
 }
 
-/** @param {{trial: any}} props */
+/** @param {{trial: import('../core/contract').TrialDetail}} props */
 const Attempts = ({ trial }) => html`
   <section class="panel"><h2>Trial ${trial.number}</h2>
     <dl class="pairs"><dt>State</dt><dd><${Badge} state=${trial.state} /></dd><dt>Epochs</dt><dd>
@@ -125,16 +125,17 @@ const Pairs = ({ all }) => html`<dl class="pairs">
   ${label(name)}</dt><dd>
   ${typeof value === 'number' && !Number.isInteger(value) ? number(value) : String(value)}</dd>`)}</dl>`;
 
-/** The final stage, seed by seed. @param {{candidate: any}} props */
+/** The final stage, seed by seed. @param {{candidate: import('../core/contract').CandidateDetail}} props */
 function Repeats({ candidate }) {
-  const { final, repeats } = candidate;
+  const { repeats } = candidate;
+  const final = /** @type {import('../core/contract').FinalRow} */ (candidate.final);
   /** @type {[string, string, string][]} */
   const rows = [['final', 'With the teacher', ''], ['baseline', 'Without', 'baseline_']];
   return html`
     <section class="panel flush"><div class="panel-head"><h2>Seeds</h2>
       <span class="muted small">Test accuracy, ${final.epochs} epochs each</span></div>
       <div class="table-box"><table><thead><tr><th scope="col">Trained</th>
-        ${Array.from({ length: final.seeds }, (_, i) => html`<th scope="col" class="number" key=${i}>Seed ${i + 1}</th>`)}<th scope="col" class="number">Mean ± sd</th>
+        ${Array.from({ length: final.seeds }, (_, i) => html`<th scope="col" class="number" key=${i}>Seed ${i + 1}</th>`)}<th scope="col" class="number">${final.seeds > 1 ? 'Mean ± sd' : 'Mean'}</th>
         <th scope="col" class="number">Calibration error</th></tr></thead>
       <tbody>${rows.map(([kind, title, prefix]) => {
         const runs = repeats.filter((one) => one.kind === kind);
@@ -143,10 +144,10 @@ function Repeats({ candidate }) {
             ${runs[i] ? html`<a href=${`?trial=${runs[i].number}`}>
             ${percent(runs[i].figures.test_accuracy)}</a>` : '–'}</td>`)}
           <td class="number"><strong>
-            ${percent(final[`${prefix}test_accuracy`])}</strong> ± ${(100 * (final[`${prefix}test_accuracy_sd`] ?? 0)).toFixed(2)}</td>
+            ${percent(final[`${prefix}test_accuracy`])}</strong> ${spread(final[`${prefix}test_accuracy_sd`], final.seeds)}</td>
             <td class="number">${number(final[`${prefix}ece`])}</td></tr>`;
       })}</tbody></table></div>
-      ${final.family && html`<p class="muted small inset">Its generator's family: ${count(final.family.draws)} fresh draws reach ${percent(final.family.test_accuracy)} ± ${(100 * (final.family.test_accuracy_sd ?? 0)).toFixed(2)}.</p>`}
+      ${final.family && html`<p class="muted small inset">Its generator's family: ${count(final.family.draws)} fresh draws reach ${percent(final.family.test_accuracy)} ${spread(final.family.test_accuracy_sd, final.family.draws)}.</p>`}
     </section>`;
 }
 

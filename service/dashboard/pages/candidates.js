@@ -23,7 +23,7 @@ export default function CandidatesPage({ study: name }) {
     <${Candidates} study=${data} />`}<//>`;
 }
 
-/** @param {{study: any}} props */
+/** @param {{study: import('../core/contract').StudyDetail}} props */
 function Candidates({ study }) {
   const [query] = useQuery();
   const filter = query.get('filter') ?? '';

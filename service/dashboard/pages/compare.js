@@ -70,8 +70,8 @@ function Studies({ ids }) {
   if (error) return html`<${Failure} error=${error} />`;
   if (!data) return html`<${Loading} lines=${8} />`;
   const seconds = query.get('over') === 'seconds';
-  const axis = seconds ? 'Time' : 'Trial';
-  const at = (point) => (seconds ? point.seconds : point.trial);
+  const axis = seconds ? 'Time' : 'Finished trials';
+  const at = (point) => (seconds ? point.seconds : point.finished);
   const lines = data.map((study) => ({ name: study.name, values: study.points.map((p) => [at(p), p.hypervolume]) }));
   const { metric } = data[0].objectives[0];
   const best = Math.max(...data.map((study) => study.best?.[metric] ?? 0));
@@ -90,7 +90,7 @@ function Studies({ ids }) {
       <section class="panel span-5"><${Chart} title="Hypervolume" name="hypervolumes" height=${340} controls=${switcher}
         summary=${`Each against its own reference point: ${lines.map((line) => `${line.name} ${number(line.values[line.values.length - 1]?.[1])}`).join(', ')}.`}
         depends=${[data, seconds]} shape=${axis} option=${linesOption(lines, { x: axis, y: '', step: true, seconds })}
-        table=${{ head: ['study', 'trial', 'seconds', 'hypervolume'], rows: () => data.flatMap((study) => study.points.map((p) => [study.name, p.trial, p.seconds, p.hypervolume])) }} />
+        table=${{ head: ['study', 'finished', 'trial', 'seconds', 'hypervolume'], rows: () => data.flatMap((study) => study.points.map((p) => [study.name, p.finished, p.trial, p.seconds, p.hypervolume])) }} />
           </section>
     </div>
     <${Side} title="Results" heads=${data.map((study) => html`<a href=${studyHref(study)}>

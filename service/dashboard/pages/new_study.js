@@ -4,7 +4,7 @@ import { address, post, studyPath } from '../core/api.js';
 import { count, duration, figure, label, percent } from '../core/format.js';
 import { useResource } from '../core/resource.js';
 import { changeQuery, navigate, studyHref, useQuery } from '../core/router.js';
-import { changed, resolve, withoutNull } from '../core/schema.js';
+import { changed, concise, resolve, withoutNull } from '../core/schema.js';
 import { TEMPLATES } from '../core/templates.js';
 import { yaml } from '../core/yaml.js';
 import { CodeTabs, curl, shellWord } from '../components/equivalents.js';
@@ -28,7 +28,7 @@ export default function NewStudyPage() {
       <h1>New study</h1></div>
     <${Loaded} resource=${schema} lines=${10}>${(root) => {
       if (from && !source.data) return html`<${Loaded} resource=${source}>${() => null}<//>`;
-      const start = from ? { ...source.data.spec, name: `${source.data.name}-2`.replace(/[^\w.-]/g, '-') } : TEMPLATES[query.get('template') ?? 'digits']?.spec ?? TEMPLATES.digits.spec;
+      const start = from ? { ...concise(source.data.spec, root, root), name: `${source.data.name}-2`.replace(/[^\w.-]/g, '-') } : TEMPLATES[query.get('template') ?? 'digits']?.spec ?? TEMPLATES.digits.spec;
       return html`<${Editor} key=${from ?? query.get('template')} root=${root} start=${start} spaces=${spaces.data?.items ?? []} query=${query} />`;
     }}<//>`;
 }

@@ -106,7 +106,7 @@ function Webhooks() {
     <${Secret} title="The signing secret" secret=${secret} close=${() => setSecret('')} />`;
 }
 
-/** @param {{hook: any, reload: () => void}} props */
+/** @param {{hook: import('../core/contract').Webhook, reload: () => void}} props */
 function Webhook({ hook, reload }) {
   const sent = useResource(address(`/webhooks/${hook.id}/deliveries`, { page_size: 20 }));
   const test = async () => {
@@ -131,7 +131,7 @@ function Webhook({ hook, reload }) {
       <th scope="col">State</th><th scope="col" class="number">Attempts</th><th scope="col" class="number">Answer</th>
       <th scope="col" class="number">When</th><th scope="col"><span class="visually-hidden">Again</span></th></tr>
       </thead>
-      <tbody>${sent.data.items.map((one) => html`<tr key=${one.id}><th scope="row">Event ${one.event}</th><td>
+      <tbody>${sent.data.items.map((one) => html`<tr key=${one.id}><th scope="row">${one.event == null ? 'Test' : `Event ${one.event}`}</th><td>
         <${Badge} state=${one.state} /></td><td class="number">${one.attempts}</td><td class="number">
         ${one.response_status ?? '–'}</td><td class="number muted">${ago(one.created)}</td><td class="number">
         <button onClick=${again(one)}>Send again</button></td></tr>`)}</tbody></table></div>`}
@@ -169,7 +169,7 @@ function Storage() {
           <th scope="col">Deleted</th><th scope="col"><span class="visually-hidden">Actions</span></th></tr></thead>
         <tbody>${studies.map((study) => html`<tr key=${study.study}><th scope="row" class="break">
           ${study.name}<span class="sub">${study.study}</span></th><td class="number">${bytes(study.bytes)}</td>
-          <td class="muted">${study.deleted ? ago(study.deleted) : '–'}</td>
+          <td class="muted">${study.deleted ? ago(deleted.data?.items.find((one) => one.id === study.study)?.deleted) : '–'}</td>
           <td class="number">${study.deleted && html`<span class="chips end">
             <button onClick=${restore(study)}>Bring back</button>
             <${Asking} label="Purge" danger title=${`Purge ${study.name}?`} text=${`Its record, checkpoints and logs are deleted for good: ${bytes(study.bytes)} become free.`} act=${purge(study)} />
@@ -186,7 +186,7 @@ function Audit() {
       <th scope="col">Operation</th><th scope="col">On</th><th scope="col" class="number">Answer</th>
       <th scope="col">Request</th></tr></thead>
       <tbody>${data.items.map((one) => html`<tr key=${one.number}><td class="nowrap">${date(one.time)}</td><td>
-        ${one.token ?? '–'}</td><th scope="row">${one.operation}</th><td>${one.target ?? '–'}</td><td class="number">
+        ${one.name}</td><th scope="row">${one.operation}</th><td>${one.target ?? '–'}</td><td class="number">
         <${Badge} state=${one.status < 400 ? 'done' : 'refused'} /> ${one.status}</td><td class="muted"><code>
         ${one.request_id}</code></td></tr>`)}</tbody></table></div>
     <div class="inset page-row"><span class="muted small">${count(data.total)} events</span>

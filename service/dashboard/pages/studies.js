@@ -15,7 +15,7 @@ import { VERBS, verbsOf } from '../components/study_head.js';
 
 const STATES = ['running', 'queued', 'paused', 'completed', 'failed', 'cancelled', 'interrupted'];
 
-/** How each column sorts. @type {Record<string, (study: any) => number | string>} */
+/** How each column sorts. @type {Record<string, (study: import('../core/contract').Study) => number | string>} */
 const KEYS = {
   name: (study) => study.name.toLowerCase(),
   state: (study) => STATES.indexOf(study.state),
@@ -44,7 +44,7 @@ export default function StudiesPage() {
           ${filtered ? html`<p><a href="/studies">Show all</a>
             </p>` : html`<p>A study searches for a small network that does your big one's work.</p><p>
             <a class="button primary" href="/studies/new">Make the first one</a></p>`}<//></div>`}<//>
-    <${Equivalents} texts=${{ CLI: 'autokd study list', curl: curl('/studies'), Python: 'import autokd\n\nwith autokd.Store.open("autokd.db") as store:\n    studies = store.studies()' }} />`;
+    <${Equivalents} texts=${{ CLI: 'autokd study list', curl: curl('/studies'), Python: 'import autokd\n\nwith autokd.Client() as client:\n    studies = list(client.studies.list())' }} />`;
 }
 
 /** @param {{query: URLSearchParams}} props */
@@ -70,7 +70,7 @@ function Filter({ query }) {
     </div>`;
 }
 
-/** @param {{studies: any[], query: URLSearchParams, picked: string[], setPicked: (ids: string[]) => void}} props */
+/** @param {{studies: import('../core/contract').Study[], query: URLSearchParams, picked: string[], setPicked: (ids: string[]) => void}} props */
 function Table({ studies, query, picked, setPicked }) {
   const order = query.get('order') ?? '-updated';
   const sorted = useMemo(() => {
@@ -113,7 +113,7 @@ function Table({ studies, query, picked, setPicked }) {
     </table></div></div>`;
 }
 
-/** @param {{study: any}} props */
+/** @param {{study: import('../core/contract').Study}} props */
 function Progressed({ study }) {
   const { trials, limits } = study;
   return html`<div class="progressed">
@@ -131,10 +131,10 @@ const Labels = ({ labels }) => {
       ${key}: ${value}</a>`)}</span>`;
 };
 
-/** What to do with those that are picked. @param {{studies: any[], done: () => void}} props */
+/** What to do with those that are picked. @param {{studies: import('../core/contract').Study[], done: () => void}} props */
 function Bulk({ studies, done }) {
   if (!studies.length) return null;
-  const each = async (/** @type {any[]} */ some, /** @type {(study: any) => Promise<any>} */ act, /** @type {string} */ word) => {
+  const each = async (/** @type {any[]} */ some, /** @type {(study: import('../core/contract').Study) => Promise<any>} */ act, /** @type {string} */ word) => {
     const results = await Promise.allSettled(some.map(act));
     const failed = results.flatMap((result) => (result.status === 'rejected' ? [result.reason.message] : []));
     toast(failed.length ? `${failed.length} of ${some.length} failed: ${failed[0]}` : `${plural(some.length, 'study', 'studies')}: ${word}`, { kind: failed.length ? 'error' : 'done' });

@@ -2,7 +2,8 @@
 import { html, useEffect, useMemo, useRef, useState } from '../core/html.js';
 import { address, studyPath } from '../core/api.js';
 import { bestWithin, extent, rowsOf, scoredRows } from '../core/columns.js';
-import { count, duration, figure, label, number, percent, plural, points, short } from '../core/format.js';
+import { count, duration, figure, label, number, percent, plural, points, short, spread } from '../core/format.js';
+import { onEvent } from '../core/events.js';
 import { useResource } from '../core/resource.js';
 import { changeQuery, studyHref, useQuery } from '../core/router.js';
 import { Progress } from '../components/badge.js';
@@ -28,15 +29,14 @@ export default function StudyPage({ study: name }) {
     <${Health} notes=${data.health} error=${data.error} />
     <${Figures} study=${data} />
     ${data.trials.total === 0 && !columns.data?.candidate.length
-      ? html`<div class="panel"><${Empty} title=${data.state === 'queued' ? 'Waiting for a worker' : 'No candidate yet'}>
-          <p>The first students appear here as soon as they are proposed; the teacher may be training.</p><//></div>`
+      ? html`<${Beginning} study=${data} />`
       : html`<${Loaded} resource=${columns} lines=${10}>${(all) => html`<${Overview} study=${data} columns=${all} />`}<//>`}
     ${data.final.length > 0 && html`<${FinalStage} study=${data} />`}
     <${SearchFigures} study=${data} />
     <${Equivalents} texts=${{
       CLI: `autokd study show ${shellWord(data.name)}\nautokd front ${shellWord(data.name)} --json\nautokd export ${shellWord(data.name)} --best --out out`,
       curl: curl(studyPath(data.id)),
-      Python: `import autokd\n\nwith autokd.Store.open("autokd.db") as store:\n    record = store.study(${JSON.stringify(data.name)})`,
+      Python: `import autokd\n\nwith autokd.Client() as client:\n    study = client.studies.read(${JSON.stringify(data.name)})`,
     }} />`}<//>`;
 }
 
@@ -48,11 +48,25 @@ function Health({ notes, error }) {
       <span class="visually-hidden">${note.level}: </span>${note.message.charAt(0).toUpperCase() + note.message.slice(1)}</span></li>`)}</ul>`;
 }
 
-/** The study in six numbers. @param {{study: any}} props */
+/** Before the first candidate: the teacher, epoch by epoch. @param {{study: import('../core/contract').StudyDetail}} props */
+function Beginning({ study }) {
+  const [told, setTold] = useState(/** @type {{epoch: number, metrics: any} | null} */ (null));
+  useEffect(() => onEvent((event) => {
+    if (event && event.study === study.id && event.kind === 'teacher_epoch') setTold(event.data);
+  }), [study.id]);
+  const { epochs } = study.spec.teacher;
+  const title = study.state === 'queued' ? 'Waiting for a worker' : told ? `Training the teacher: epoch ${told.epoch} of ${epochs}` : 'No candidate yet';
+  return html`<div class="panel" data-testid="beginning"><${Empty} title=${title}>
+    ${told && html`<${Progress} done=${told.epoch / epochs} label="Progress of the teacher" />`}
+    <p>${told?.metrics.accuracy != null ? `Its validation accuracy: ${percent(told.metrics.accuracy)}. ` : ''}The first students appear here as soon as they are proposed${told ? '' : '; the teacher may be training'}.</p><//></div>`;
+}
+
+/** The study in six numbers. @param {{study: import('../core/contract').StudyDetail}} props */
 function Figures({ study }) {
   const { best, teacher, trials, limits } = study;
   const objective = study.objectives[0];
-  const gain = best && teacher[objective.metric] != null ? best[objective.metric] - teacher[objective.metric] : null;
+  const level = teacher[objective.metric];
+  const gain = best && level != null ? best[objective.metric] - level : null;
   const volume = study.hypervolume[study.hypervolume.length - 1];
   return html`
     <dl class="figures" data-testid="figures">
@@ -94,7 +108,7 @@ function useLimits() {
   return /** @type {const} */ ([limits, set]);
 }
 
-/** The front, and beside it the answer to "what is the best under …". @param {{study: any, columns: any}} props */
+/** The front, and beside it the answer to "what is the best under …". @param {{study: import('../core/contract').StudyDetail, columns: any}} props */
 function Overview({ study, columns }) {
   const [limits, setLimit] = useLimits();
   const view = useFrontView(columns);
@@ -115,7 +129,7 @@ function Overview({ study, columns }) {
     </div>`;
 }
 
-/** @param {{study: any, columns: any, row: number | null, objective: {metric: string}}} props */
+/** @param {{study: import('../core/contract').StudyDetail, columns: any, row: number | null, objective: {metric: string}}} props */
 function Answer({ study, columns, row, objective }) {
   if (row === null) {
     return html`<div class="answer" data-testid="answer"><p><strong>No student is that small.</strong></p>
@@ -140,11 +154,11 @@ function Answer({ study, columns, row, objective }) {
     </div>`;
 }
 
-/** The retrained, with and without the teacher. @param {{study: any}} props */
+/** The retrained, with and without the teacher. @param {{study: import('../core/contract').StudyDetail}} props */
 function FinalStage({ study }) {
   const { final, teacher } = study;
   const pm = (row, /** @type {string} */ name) =>
-    row[name] == null ? '–' : html`${percent(row[name])}${row.seeds > 1 && html`<span class="sub">± ${(100 * row[`${name}_sd`]).toFixed(2)}</span>`}`;
+    row[name] == null ? '–' : html`${percent(row[name])}${row.seeds > 1 && html`<span class="sub">${spread(row[`${name}_sd`], row.seeds)}</span>`}`;
   return html`
     <section class="panel flush" data-testid="final">
       <div class="panel-head"><h2>Final stage</h2>

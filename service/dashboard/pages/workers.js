@@ -23,7 +23,7 @@ export default function WorkersPage() {
   const queue = all.filter((one) => BUSY.includes(one.state)).sort((a, b) => BUSY.indexOf(a.state) - BUSY.indexOf(b.state) || (a.created < b.created ? -1 : 1));
   return html`
     <div class="page-head"><h1>Workers and queue</h1></div>
-    <${Loaded} resource=${workers}>${(data) => html`<${Workers} workers=${data.items} studies=${all} />`}<//>
+    <${Loaded} resource=${workers}>${(data) => html`<${Workers} workers=${data.items} />`}<//>
     <section class="panel flush"><div class="panel-head"><h2>Queue</h2><span class="muted small">
       ${plural(queue.length, 'study', 'studies')}</span></div>
       <${Loaded} resource=${studies}>${() => (queue.length ? html`<div class="table-box"><table><thead><tr>
@@ -44,11 +44,10 @@ export default function WorkersPage() {
     <${Equivalents} texts=${{ CLI: 'autokd coordinator', curl: curl('/workers') }} />`;
 }
 
-/** @param {{workers: any[], studies: any[]}} props */
-function Workers({ workers, studies }) {
+/** @param {{workers: import('../core/contract').Worker[]}} props */
+function Workers({ workers }) {
   if (!workers.length) return html`<div class="panel"><${Empty} title="No worker">
     <p>Studies wait until one is started: <code>autokd coordinator</code></p><//></div>`;
-  const name = (/** @type {string} */ id) => studies.find((one) => one.id === id);
   return html`<ul class="cards">${workers.map((worker) => {
     const used = worker.running.reduce((/** @type {number} */ sum, one) => sum + one.slots, 0);
     return html`<li class="panel" key=${worker.id}>
@@ -60,14 +59,14 @@ function Workers({ workers, studies }) {
         ${duration((Date.parse(worker.heartbeat) - Date.parse(worker.started)) / 1000)}</dd><dt>Process</dt><dd>
         ${worker.pid}</dd></dl>
       ${worker.running.map((one) => html`<p class="small running" key=${one.study}>
-        ${name(one.study) ? html`<a href=${studyHref(name(one.study))}>${name(one.study).name}</a>` : one.study}
+        <a href=${studyHref({ id: one.study, name: one.name })}>${one.name}</a>
         ${one.trials.length > 0 && html`<span class="sub">${one.trials.length === 1 ? 'Trial' : 'Trials'} ${one.trials.join(', ')}</span>`}
       </p>`)}
     </li>`;
   })}</ul>`;
 }
 
-/** @param {{items: any[], studies: any[], reload: () => void}} props */
+/** @param {{items: any[], studies: import('../core/contract').Study[], reload: () => void}} props */
 function Operations({ items, studies, reload }) {
   if (!items.length) return html`<${Empty} title="No operation yet" />`;
   const name = (/** @type {string} */ id) => studies.find((one) => one.id === id)?.name ?? id;
@@ -82,7 +81,7 @@ function Operations({ items, studies, reload }) {
       ${!one.done && html`<button onClick=${cancel(one.id)}>Cancel</button>`}</td></tr>`)}</tbody></table></div>`;
 }
 
-/** Attempts of one study over time, a row for each slot. @param {{studies: any[]}} props */
+/** Attempts of one study over time, a row for each slot. @param {{studies: import('../core/contract').Study[]}} props */
 function Timeline({ studies }) {
   const [query] = useQuery();
   const begun = studies.filter((one) => one.trials.total > 0);
