@@ -10,7 +10,7 @@ import yaml
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
+from pydantic import StringConstraints, ValidationError
 
 from autokd import steering
 from autokd.errors import ConflictError, Mistake, SpecError
@@ -118,7 +118,8 @@ def list_studies(
     paging: PagingOf,
     state: Annotated[list[StudyStatus] | None, Query(description="One of these states.")] = None,
     label: Annotated[
-        list[str] | None, Query(description="All of these labels, as `key:value`.")
+        list[Annotated[str, StringConstraints(pattern="^[^:]+:")]] | None,
+        Query(description="All of these labels, as `key:value`."),
     ] = None,
     q: Annotated[str | None, Query(description="Part of the name.", max_length=100)] = None,
     deleted: Annotated[bool, Query(description="Those that were deleted.")] = False,

@@ -64,7 +64,7 @@ OPERATIONS = sorted(
 )
 
 few = pytest.param(4, id="few")
-many = pytest.param(200, id="many", marks=pytest.mark.slow)
+many = pytest.param(100, id="many", marks=pytest.mark.slow)
 
 
 class QuickInspector:
