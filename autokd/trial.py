@@ -138,6 +138,9 @@ GAIN = "gain"
 """Note of a strategy that can tell: how much the suggestion is expected to improve the front, as a
 multiple of what one standard deviation of a training's noise seems to bring."""
 
+ASKED = "asked"
+"""Note of a trial that a person asked for: it is run whatever limit has been reached."""
+
 FIRST_FINAL_NUMBER = 1_000_000
 """Number of the first trial of the final stage; no search has so many."""
 

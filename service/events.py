@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -102,6 +103,7 @@ class EventFeed:
             quiet: seconds after which None is given.
         """
         self._listeners += 1
+        told = time.monotonic()
         try:
             while self._is_open:
                 newest = self._newest
@@ -110,10 +112,15 @@ class EventFeed:
                     seen = event.id
                     if study is None or event.study == study:
                         yield event
+                        told = time.monotonic()
                 if len(events) < _BATCH:
                     seen = max(seen, newest)  # what is not there was deleted with its study
-                if seen >= self._newest and not await self._wait(seen, quiet) and self._is_open:
+                # Of another study's events a listener hears nothing.
+                left = told + quiet - time.monotonic()
+                has_news = left > 0 and (seen < self._newest or await self._wait(seen, left))
+                if not has_news and self._is_open:
                     yield None
+                    told = time.monotonic()
         finally:
             self._listeners -= 1
 
@@ -140,6 +147,10 @@ class EventFeed:
                 new = await to_thread.run_sync(self._store.all_events, self._newest, _BATCH)
             except AutokdError as error:  # whatever it is, streams go on once it is mended
                 _LOG.warning("%s", error)
+                await asyncio.sleep(_AGAIN_SECONDS)
+                continue
+            except Exception:  # the boundary of the task: its end would be the end of all streams
+                _LOG.exception("events")
                 await asyncio.sleep(_AGAIN_SECONDS)
                 continue
             if new:
