@@ -41,6 +41,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -236,8 +237,8 @@ class Trial:
     checkpoint: str | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
 
-    @property
-    def figures(self) -> dict[str, float]:
+    @cached_property
+    def figures(self) -> Mapping[str, float]:
         """Cost and the metrics of the highest finished rung, by name."""
         newest = self.evaluations[-1].metrics if self.evaluations else {}
         return {**self.cost.figures(), **newest}

@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from itertools import takewhile
 from typing import Any
 
 from anyio import to_thread
@@ -129,7 +130,8 @@ class EventFeed:
         if seen >= self._newest:
             return []
         if self._kept and self._kept[0].id <= seen + 1:
-            return [event for event in self._kept if event.id > seen]
+            news = takewhile(lambda event: event.id > seen, reversed(self._kept))
+            return list(news)[::-1]
         return await to_thread.run_sync(self._store.all_events, seen, _BATCH)
 
     async def _wait(self, seen: int, quiet: float) -> bool:
