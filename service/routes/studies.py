@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from contextlib import suppress
 from typing import Annotated, Any
@@ -313,6 +314,13 @@ async def _new_study(request: Request) -> NewStudy:
         try:
             return NewStudy.model_validate_json(body)
         except ValidationError as error:
+            if _is_bare(body):
+                raise Refusal(
+                    422,
+                    "invalid_request",
+                    "expected the study in the field `spec`, got its fields themselves",
+                    hint='{"spec": {…}, "labels": {}}; or the study alone as application/yaml',
+                ) from error
             mistakes = [{**one, "loc": ("body", *one["loc"])} for one in error.errors()]
             raise RequestValidationError(mistakes) from error
     if kind in ("application/yaml", "application/x-yaml", "text/yaml"):
@@ -354,6 +362,15 @@ def _bomb(text: str) -> str | None:
             if depth > _DEEPEST:
                 return f"at most {_DEEPEST} levels"
     return None
+
+
+def _is_bare(body: bytes) -> bool:
+    """Whether a body is a study file and not an object that holds one."""
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(content, dict) and "spec" not in content and "data" in content
 
 
 def _launch(spec: StudySpec, new: NewStudy, caller: Caller, store: Store) -> StudyRecord:
