@@ -54,8 +54,8 @@ class TestList:
     @pytest.mark.parametrize(
         ("query", "status", "code"),
         [
-            ({"filter": "parameters"}, 400, "invalid_request"),
-            ({"filter": "parameters<=many"}, 400, "invalid_request"),
+            ({"filter": "parameters"}, 422, "invalid_filter"),
+            ({"filter": "parameters<=many"}, 422, "invalid_filter"),
             ({"filter": "parametres<=20k"}, 422, "unknown_name"),
             ({"order_by": "-acuracy"}, 422, "unknown_name"),
             ({"filter": "a" * 2001}, 422, "invalid_request"),
