@@ -45,6 +45,7 @@ from autokd.spec import FinalSpec, StudySpec
 from autokd.store import TRIAL_REQUESTS, OperationRecord, Store, StudyRecord
 from autokd.strategies import Fidelity, SpaceExhausted, Strategy
 from autokd.trial import (
+    ASKED,
     CHECKPOINT,
     GAIN,
     Attempt,
@@ -196,6 +197,7 @@ class Study:
         self._exhausted = False
         self._version = record.version
         # Running trials that are to be cancelled, with the operation that asks for it.
+        self._decided = record.version
         self._cancelled: dict[int, int] = {}
         self._searching_since: float | None = None
 
@@ -264,6 +266,7 @@ class Study:
                 self._update(wish=None, version=self._version)
                 return self.front
             self._update(state=StudyState.RUNNING, stop_reason=None, error=None)
+            self._decided = self._version
             try:
                 reason = self._run_stages()
             except KeyboardInterrupt:
@@ -379,6 +382,11 @@ class Study:
 
     def _next_search_trial(self) -> Trial | None:
         """What to train next: interrupted work, then a promotion, then something new."""
+        # Taken before the limits are looked at: what is wished later is not decided yet.
+        self._decided = self._version
+        for trial in self._trials.values():
+            if trial.state is TrialState.QUEUED and trial.notes.get(ASKED):
+                return trial
         if self._limit_reached() is not None:
             return None
         search = self._of_kind(TrialKind.SEARCH)
@@ -500,8 +508,9 @@ class Study:
             if prepare is not None and len(self._running) == slots > 1:
                 prepare()
             if self._stop_asked or self._deadline_passed():
-                for attempt_id in self._running:
-                    executor.stop(attempt_id)
+                for attempt_id, running in self._running.items():
+                    if self._stop_asked or not self._trials[running.trial].notes.get(ASKED):
+                        executor.stop(attempt_id)
             for event in executor.poll(_POLL_SECONDS):
                 self._take(event)
 
@@ -527,6 +536,7 @@ class Study:
             if self._admit is None:
                 raise ConflictError("this study takes no candidates from outside")
             suggestion = self._admit(operation.request)
+            suggestion = replace(suggestion, notes={**suggestion.notes, ASKED: True})
             self.evaluator.cost(suggestion.architecture)  # which is remembered, and takes a while
             with store.together():
                 trial = self._add(suggestion)
@@ -682,6 +692,8 @@ class Study:
             return False
         search = self._of_kind(TrialKind.SEARCH)
         open_trials = [trial for trial in self.trials if not trial.state.is_finished()]
+        if any(trial.notes.get(ASKED) and not trial.state.is_finished() for trial in search):
+            return False
         searched = self._limit_reached() is not None or (
             not open_trials
             and self.fidelity.promotion(search, may_start=False) is None
@@ -701,7 +713,7 @@ class Study:
         completed = reason in _WITH_FINAL_STAGE and not self._stop_asked
         state = StudyState.COMPLETED if completed else StudyState.STOPPED
         # One that was interrupted is still wanted: to go on, or to be told as paused or cancelled.
-        wish = {} if self._stop_asked else {"wish": None, "version": self._version}
+        wish = {} if self._stop_asked else {"wish": None, "version": self._decided}
         reason = StopReason.USER if self._stop_asked else reason
         self._update(state=state, stop_reason=reason, **wish)
         self._tell("ended")

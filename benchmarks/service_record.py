@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+from sqlalchemy import insert, select
 
 from autokd.budget import Cost
 from autokd.seeding import rng_for
 from autokd.space import Architecture
 from autokd.spec import read_study
-from autokd.store import Store
-from autokd.trial import Evaluation, StopReason, StudyState, TrialKind, TrialState
+from autokd.store import Store, StudyRecord
+from autokd.store.rows import AttemptRow, CandidateRow, EventRow, MetricRow, StudyRow, TrialRow
+from autokd.trial import AttemptState, StopReason, StudyState, TrialKind, TrialState
 
 BIG = "big"
 _RUNGS = (1, 3, 9)
 _REACHED = (0.65, 0.25, 0.1)
 """Shares of the trials that end at each rung."""
+
+_STATES = (TrialState.INFEASIBLE, TrialState.PAUSED, TrialState.PAUSED, TrialState.COMPLETE)
+"""Of a trial over the budget, and at the end of each rung."""
 
 
 @contextmanager
@@ -64,40 +73,99 @@ def fill(store: Store, trials: int, seed: int) -> None:
     study = store.create_study(BIG, read_study(content).model_dump(mode="json"))
     teacher = {"parameters": 272_186, "weight_bytes": 1_088_744, "accuracy": 0.98}
     store.update_study(study.id, state=StudyState.RUNNING, teacher=teacher)
-    for begin in range(0, trials, 500):
-        with store.together():
-            for choices in domain.sample(rng, min(500, trials - begin)):
-                _add(store, study.id, choices, rng)
+    _insert(store, study, domain.sample(rng, trials), rng)
     store.update_study(study.id, state=StudyState.COMPLETED, stop_reason=StopReason.TRIALS)
 
 
-def _add(store: Store, study: int, choices: dict[str, Any], rng: Any) -> None:
+def _insert(store: Store, study: StudyRecord, students: Sequence[Any], rng: Any) -> None:
+    """The rows that a search would have left; through its own calls they would take minutes."""
+    now, first = datetime.now(UTC), store.study(study.id).events
+    with store._write() as session:
+        rows = [_candidate(study.id, number, each) for number, each in enumerate(students)]
+        session.execute(insert(CandidateRow), rows)
+        ids = _ids(session, CandidateRow, study.id)
+        trials = [_trial(study.id, ids[number], number, rng) for number in range(len(students))]
+        changed = [now + timedelta(seconds=2 * trial["number"]) for trial in trials]
+        for count, trial in enumerate(trials, 1):
+            trial["changed"] = first + count
+        session.execute(insert(TrialRow), trials)
+        ids = _ids(session, TrialRow, study.id)
+        pairs = [(trial, each) for trial in trials for each in trial["evaluations"]]
+        attempts = [
+            {
+                "trial_id": ids[trial["number"]],
+                "n": _RUNGS.index(each["epochs"]) + 1,
+                "token": uuid.uuid4().hex,
+                "state": AttemptState.DONE,
+                "lease_until": now,
+                "started": changed[trial["number"]],
+                "ended": changed[trial["number"]] + timedelta(seconds=each["epochs"]),
+                "message": "",
+            }
+            for trial, each in pairs
+        ]
+        session.execute(insert(AttemptRow), attempts)
+        metrics = [
+            {"trial_id": ids[trial["number"]], "epoch": epoch, "name": name, "value": value}
+            for trial, each in pairs
+            for epoch in range(each["epochs"] // 3 + 1, each["epochs"] + 1)
+            for name, value in each["metrics"].items()
+        ]
+        session.execute(insert(MetricRow), metrics)
+        events = [
+            {
+                "study_id": study.id,
+                "number": trial["changed"],
+                "time": changed[trial["number"]],
+                "kind": "trial",
+                "data": {"trial": trial["number"], "state": trial["state"]},
+            }
+            for trial in trials
+        ]
+        session.execute(insert(EventRow), events)
+        session.get_one(StudyRow, study.id).events = first + len(events)
+
+
+def _ids(session: Any, row: Any, study: int) -> dict[int, int]:
+    """Ids of a study's rows, by their numbers."""
+    found = session.execute(select(row.number, row.id).where(row.study_id == study))
+    return dict(found.tuples().all())
+
+
+def _candidate(study: int, number: int, choices: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "study_id": study,
+        "number": number,
+        "hash": f"{number:064x}",
+        "architecture": Architecture("hierarchical_graph", choices, seed=number % 1000).to_json(),
+        "distillation": {"kd.temperature": 1 + number % 190 / 10},
+    }
+
+
+def _trial(study: int, candidate: int, number: int, rng: Any) -> dict[str, Any]:
     parameters = int(rng.uniform(2_000, 33_000))
     over = parameters > 30_000
-    trial = store.add_trial(
-        study,
-        kind=TrialKind.SEARCH,
-        architecture=Architecture("hierarchical_graph", choices, seed=int(rng.integers(1000))),
-        distillation={"kd.temperature": float(rng.uniform(1, 20))},
-        cost=Cost(parameters, 4 * parameters, int(rng.uniform(2e3, 3e4)), 50 * parameters),
-        repeat=0,
-        state=TrialState.INFEASIBLE if over else TrialState.QUEUED,
-        epochs=1,
-    )
-    if over:
-        return
-    last = int(rng.choice(3, p=_REACHED))
+    last = -1 if over else int(rng.choice(3, p=_REACHED))
     skill = float(rng.normal(0, 0.03)) + 0.02 * parameters / 30_000
+    cost = Cost(parameters, 4 * parameters, int(rng.uniform(2e3, 3e4)), 50 * parameters)
+    evaluations = []
     for rung in range(last + 1):
-        epochs = _RUNGS[rung]
-        if rung:
-            store.promote(study, trial.number, epochs)
-        lease = store.start_attempt(study, trial.number, lease_seconds=60)
         accuracy = min(0.999, 0.9 + skill + 0.01 * rung + float(rng.normal(0, 0.005)))
         metrics = {"accuracy": accuracy, "loss": 1 - accuracy, "ece": 0.02}
-        store.record_epoch(lease.id, lease.token, epochs, metrics)
-        state = TrialState.COMPLETE if rung == 2 else TrialState.PAUSED
-        store.finish_attempt(lease.id, lease.token, Evaluation(epochs, metrics), None, state)
+        evaluations.append({"epochs": _RUNGS[rung], "metrics": metrics})
+    return {
+        "study_id": study,
+        "candidate_id": candidate,
+        "number": number,
+        "kind": TrialKind.SEARCH,
+        "cost": asdict(cost),
+        "repeat": 0,
+        "state": _STATES[last + 1],
+        "epochs": _RUNGS[max(0, last)],
+        "trained": _RUNGS[last] if last >= 0 else 0,
+        "evaluations": evaluations,
+        "notes": {},
+    }
 
 
 def write_events(store: Store, name: str) -> Iterator[tuple[int, float]]:

@@ -16,6 +16,7 @@ from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyCookie, HTTPBearer
 
 from autokd.store import Store, TokenRecord
+from autokd.trial import StudyWish
 from service.names import Kind, id_of
 from service.problems import Refusal
 from service.settings import Settings
@@ -176,3 +177,22 @@ def token_json(token: TokenRecord) -> dict[str, Any]:
         "last_used": token.last_used,
         "limits": token.limits,
     }
+
+
+def check_quota(caller: Caller, store: Store) -> None:
+    """Refuses one more study to a token that has as many under way as it may."""
+    most = caller.limit("studies")
+    if most is None:
+        return
+    under_way = [
+        study
+        for study in store.wanted_studies()
+        if study.owner == caller.id and study.wish in (StudyWish.RUN, StudyWish.STOP)
+    ]
+    if len(under_way) >= most:
+        raise Refusal(
+            429,
+            "too_many_studies",
+            f"expected at most {most} studies of this token under way, there are {len(under_way)}",
+            hint="wait for one to end, or pause one",
+        )

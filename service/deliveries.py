@@ -78,6 +78,8 @@ class Deliveries:
                     tidied = time.monotonic()
             except AutokdError as error:  # the database is away, or the disk is full, for a while
                 _LOG.warning("%s", error)
+            except Exception:  # the boundary of the task: its end would be the end of all webhooks
+                _LOG.exception("deliveries")
             if not sent:
                 await asyncio.sleep(_LOOK_SECONDS)
 

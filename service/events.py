@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from itertools import takewhile
 from typing import Any
 
 from anyio import to_thread
@@ -102,6 +104,7 @@ class EventFeed:
             quiet: seconds after which None is given.
         """
         self._listeners += 1
+        told = time.monotonic()
         try:
             while self._is_open:
                 newest = self._newest
@@ -110,10 +113,15 @@ class EventFeed:
                     seen = event.id
                     if study is None or event.study == study:
                         yield event
+                        told = time.monotonic()
                 if len(events) < _BATCH:
                     seen = max(seen, newest)  # what is not there was deleted with its study
-                if seen >= self._newest and not await self._wait(seen, quiet) and self._is_open:
+                # Of another study's events a listener hears nothing.
+                left = told + quiet - time.monotonic()
+                has_news = left > 0 and (seen < self._newest or await self._wait(seen, left))
+                if not has_news and self._is_open:
                     yield None
+                    told = time.monotonic()
         finally:
             self._listeners -= 1
 
@@ -122,7 +130,8 @@ class EventFeed:
         if seen >= self._newest:
             return []
         if self._kept and self._kept[0].id <= seen + 1:
-            return [event for event in self._kept if event.id > seen]
+            news = takewhile(lambda event: event.id > seen, reversed(self._kept))
+            return list(news)[::-1]
         return await to_thread.run_sync(self._store.all_events, seen, _BATCH)
 
     async def _wait(self, seen: int, quiet: float) -> bool:
@@ -140,6 +149,10 @@ class EventFeed:
                 new = await to_thread.run_sync(self._store.all_events, self._newest, _BATCH)
             except AutokdError as error:  # whatever it is, streams go on once it is mended
                 _LOG.warning("%s", error)
+                await asyncio.sleep(_AGAIN_SECONDS)
+                continue
+            except Exception:  # the boundary of the task: its end would be the end of all streams
+                _LOG.exception("events")
                 await asyncio.sleep(_AGAIN_SECONDS)
                 continue
             if new:

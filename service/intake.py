@@ -88,13 +88,21 @@ def _resolve(
     strategy = content.get("strategy")
     if isinstance(strategy, dict) and strategy.get("hub") is not None:
         yield Mistake("strategy.hub", "a request may not have code downloaded and run")
-    workers = (content.get("execution") or {}) if isinstance(content, dict) else {}
     most = caller.limit("slots")
-    if isinstance(workers, dict) and most is not None:
-        if isinstance(workers.get("workers"), int) and workers["workers"] > most:
-            yield Mistake("execution.workers", f"expected at most {most}, which your token allows")
-        workers.setdefault("workers", most)
-        content["execution"] = workers
+    if most is not None:
+        yield from _limit_workers(content, most)
+
+
+def _limit_workers(content: dict[str, Any], most: int) -> Iterator[Mistake]:
+    """At most so many workers, also where the study leaves their number open."""
+    execution = content.get("execution") or {}
+    if not isinstance(execution, dict):
+        return  # which reading it says better
+    workers = execution.get("workers")
+    if workers is None:
+        content["execution"] = {**execution, "workers": most}
+    elif isinstance(workers, int) and workers > most:
+        yield Mistake("execution.workers", f"expected at most {most}, which your token allows")
 
 
 def _resolve_data(data: dict[str, Any], settings: Settings, store: Store) -> Iterator[Mistake]:

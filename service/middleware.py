@@ -160,17 +160,19 @@ class Envelope:
         )
 
     async def _audit(self, scope: Scope, status: int, request_id: str) -> None:
-        """Who changed something, or tried what they may not."""
+        """Who changed something, or tried what they may not; the unknown are in the log only."""
         if scope["method"] in SAFE_METHODS and status not in (401, 403):
             return
         if not scope["path"].startswith("/api/"):
             return
         caller = scope["state"].get("caller")
+        if caller is None:
+            return
 
         def write() -> None:
             self.store.add_audit(
-                token=caller.id if caller else None,
-                name=caller.name if caller else "unknown",
+                token=caller.id,
+                name=caller.name,
                 operation=_operation(scope),
                 target=redact(scope["path"])[:500],
                 status=status,

@@ -113,10 +113,11 @@ class _Coordinator:
     def stop(self) -> None:
         """Asks it to end, and waits."""
         self._stopping.set()
-        process = self._process
-        if process is not None and process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-        self._thread.join()
+        while self._thread.is_alive():
+            process = self._process  # which may just have been started again
+            if process is not None and process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+            self._thread.join(1.0)
 
     def _keep(self) -> None:
         while not self._stopping.is_set():

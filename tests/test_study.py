@@ -601,3 +601,31 @@ def test_what_ran_when_the_process_died_is_not_held_against_its_trial(world: Wor
     states = [attempt.state for attempt in study.store.attempts(study.record.id, 0)]
     assert states[:5] == [AttemptState.STOPPED] * 4 + [AttemptState.DONE]
     assert study.trials[0].failure is None
+
+
+def test_what_a_person_asks_for_is_trained_whatever_limit_was_reached(world: World) -> None:
+    world.executor.fate = fails_at_first
+    study = world.study(limits=LimitsSpec(trials=12, epochs=20))
+    study.run()
+    assert study.record.stop_reason is StopReason.EPOCHS
+    before = len(study.trials)
+    study.store.add_operation("retry", study.record.id, {"trial": 1})
+    study.run()
+    assert study.trials[1].state in (TrialState.PAUSED, TrialState.COMPLETE)
+    assert len(study.trials) == before
+
+
+def test_an_extension_that_comes_in_the_final_stage_is_kept(world: World) -> None:
+    study = world.study(limits=LimitsSpec(trials=3), final=FinalSpec(top=1, epochs=20, seeds=1))
+    more = {**study.record.spec, "limits": LimitsSpec(trials=5).model_dump()}
+
+    def extended_in_the_final_stage(attempt: Attempt) -> None:
+        if attempt.test and study.store.study(study.record.id).wish is None:
+            study.store.change_study(study.record.id, spec=more, wish=StudyWish.RUN)
+            study.follow_record()  # as the coordinator has it done
+
+    world.executor.fate = extended_in_the_final_stage
+    study.run(recorded_limits=True)
+    assert study.store.study(study.record.id).wish is StudyWish.RUN
+    study.run(recorded_limits=True)
+    assert len(search_trials(study)) == 5

@@ -78,7 +78,10 @@ class Candidates:
         for group, (prefix, _) in _GROUPS.items():
             table = self._tables[group].values()
             for name in _names_in(table):
-                kinds[prefix + name] = kind_of(row.get(name) for row in table)
+                is_figure = group == "figures"  # and so a number, of which thousands need no look
+                kinds[prefix + name] = (
+                    "number" if is_figure else kind_of([row.get(name) for row in table])
+                )
         return kinds
 
     def select(self, filter: str = "", order_by: str = "") -> list[Trial]:

@@ -75,8 +75,9 @@ def _values(trials: Sequence[Trial], metric: str, low: int, high: int) -> list[t
     """The finite values at both rungs of the search trials that finished both."""
     found = []
     for trial in trials:
-        if trial.kind is TrialKind.SEARCH:
-            early, late = trial.figures_at(low) or {}, trial.figures_at(high) or {}
+        late = trial.figures_at(high) if trial.kind is TrialKind.SEARCH else None
+        if late is not None:  # which few have reached
+            early = trial.figures_at(low) or {}
             pair = finite(early.get(metric)), finite(late.get(metric))
             if pair[0] is not None and pair[1] is not None:
                 found.append((pair[0], pair[1]))

@@ -26,7 +26,9 @@ def timeline(trials: Iterable[Trial], attempts: Iterable[AttemptRecord]) -> dict
     kinds = {trial.number: trial.kind.value for trial in trials}
     rows = []
     busy_until: list[datetime] = []
-    for attempt in sorted(attempts, key=lambda each: (each.started, each.id)):
+    # A trial that was added after the others were read is shown the next time.
+    known = (attempt for attempt in attempts if attempt.trial in kinds)
+    for attempt in sorted(known, key=lambda each: (each.started, each.id)):
         free = (slot for slot, end in enumerate(busy_until) if end <= attempt.started)
         slot = next(free, len(busy_until))
         busy_until[slot : slot + 1] = [attempt.ended or _NEVER]

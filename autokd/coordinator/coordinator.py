@@ -163,7 +163,7 @@ class Coordinator:
             return  # it ends by itself
         if study.wish is not StudyWish.RUN:
             child.tell(study.wish.value)
-        elif child.told(StudyWish.PAUSE.value) or child.told(StudyWish.CANCEL.value):
+        elif any(child.told(wish.value) for wish in StudyWish if wish is not StudyWish.RUN):
             return  # it is wanted again while it ends, and is started again when it has
         if study.version != child.version:
             child.version = study.version
@@ -204,6 +204,8 @@ class Coordinator:
 
     def _note_end(self, study: StudyRecord, child: Child, code: int) -> None:
         death = ("study", study.id)
+        if code and study.wish is None:
+            self._refuse_requests(study)
         if code in _NO_FAULT_OF_THE_STUDY:
             self._not_before[study.id] = time.monotonic() + _PATIENCE_SECONDS
             return
@@ -219,6 +221,14 @@ class Coordinator:
             deaths = 0
         self._deaths[death] = deaths
         self._not_before[study.id] = time.monotonic() + _PATIENCE_SECONDS * max(0, deaths - 1)
+
+    def _refuse_requests(self, study: StudyRecord) -> None:
+        """Ends what was asked of the trials of a study that failed, and would fail again."""
+        asked = self.store.operations(study.id, kinds=TRIAL_REQUESTS, states=("queued",))
+        why = study.error or study.stop_reason or study.status
+        error = ConflictError(f"study {study.name!r} can not go on: {why}")
+        for operation in asked:
+            self.store.end_operation(operation.id, error=error.as_data())
 
     def _give_up(self, study: StudyRecord, error: str) -> None:
         try:

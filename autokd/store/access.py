@@ -17,9 +17,6 @@ from autokd.store.service_records import AuditRecord, TokenRecord
 from autokd.store.service_rows import AuditRow, IdempotencyRow, TokenRow
 
 _IDEMPOTENT_FOR = timedelta(hours=24)
-_UNDER_WAY_FOR = timedelta(minutes=10)
-"""A request that is older and has no response was cut off with its process."""
-
 _UNDER_WAY_FOR = timedelta(seconds=10)
 """Whoever took a request on and made nothing for so long is taken to be dead."""
 

@@ -10,8 +10,10 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import Select, delete, func, insert, select
+from sqlalchemy.orm import Session
 
 from autokd.errors import ConflictError
 from autokd.store.database import Database
@@ -180,13 +182,8 @@ class Attempts(Database):
         """The attempts that run, as far as the record knows, oldest first."""
         with self._read() as session:
             find_study(session, study_id)
-            rows = session.execute(
-                select(AttemptRow, TrialRow.number)
-                .join(TrialRow, TrialRow.id == AttemptRow.trial_id)
-                .where(TrialRow.study_id == study_id, AttemptRow.state == AttemptState.RUNNING)
-                .order_by(AttemptRow.id)
-            )
-            return [_attempt(row, number) for row, number in rows]
+            running = _ATTEMPT.where(AttemptRow.state == AttemptState.RUNNING)
+            return _attempts(session, running.where(TrialRow.study_id == study_id))
 
     def attempts(self, study_id: int, number: int | None = None) -> list[AttemptRecord]:
         """All attempts of a trial, or of all trials of a study, oldest first.
@@ -194,19 +191,37 @@ class Attempts(Database):
         Raises:
             NotFoundError: no such study or trial.
         """
-        query = (
-            select(AttemptRow, TrialRow.number)
-            .join(TrialRow, TrialRow.id == AttemptRow.trial_id)
-            .where(TrialRow.study_id == study_id)
-            .order_by(AttemptRow.id)
-        )
+        query = _ATTEMPT.where(TrialRow.study_id == study_id)
         with self._read() as session:
             if number is None:
                 find_study(session, study_id)
             else:
                 trial = find_trial(session, study_id, number)
                 query = query.where(AttemptRow.trial_id == trial.id)
-            return [_attempt(row, of) for row, of in session.execute(query)]
+            return _attempts(session, query)
+
+
+# Columns and not rows: thousands are read at once, and a mapped row costs three times as much.
+_ATTEMPT = (
+    select(
+        AttemptRow.id,
+        AttemptRow.token,
+        TrialRow.number.label("trial"),
+        AttemptRow.n,
+        AttemptRow.state,
+        AttemptRow.lease_until,
+        AttemptRow.started,
+        AttemptRow.ended,
+        AttemptRow.message,
+    )
+    .join(TrialRow, TrialRow.id == AttemptRow.trial_id)
+    .order_by(AttemptRow.id)
+)
+
+
+def _attempts(session: Session, query: Select[*tuple[Any, ...]]) -> list[AttemptRecord]:
+    """Those that a query finds, whose columns are the fields of the record, in their order."""
+    return [AttemptRecord(*row) for row in session.execute(query)]
 
 
 def _end(row: AttemptRow, state: AttemptState, message: str = "") -> None:

@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
 from autokd.errors import (
@@ -26,6 +27,9 @@ from autokd.errors import (
 )
 
 _BUSY_SECONDS = 30
+_CONNECTIONS = 50
+"""Of one process: more than a server has threads, since one that waits to write keeps its own."""
+
 _WRITES = "autokd_writes"
 _UNAVAILABLE = ("SQLITE_CANTOPEN", "SQLITE_IOERR", "SQLITE_PERM", "SQLITE_AUTH", "08", "57P")
 """No connection (08), or a server that shuts down (57P)."""
@@ -57,11 +61,12 @@ class Database:
     def together(self) -> Iterator[None]:
         """One transaction of all that this thread reads and writes in the block."""
         with self._write() as session:
+            before = getattr(self._joint, "session", None)
             self._joint.session = session
             try:
                 yield
             finally:
-                self._joint.session = None
+                self._joint.session = before
 
     @contextmanager
     def _read(self) -> Iterator[Session]:
@@ -133,13 +138,13 @@ def connect(url: URL, *, exists: bool = False, migrates: bool = False) -> Engine
             json_serializer=to_json,
             json_deserializer=from_json,
             pool_pre_ping=True,  # a server may have been restarted since
-            pool_size=20,
-            max_overflow=40,
+            pool_size=_CONNECTIONS,
         )
     engine = create_engine(
         url,
         json_serializer=to_json,
         json_deserializer=from_json,
+        pool_size=_CONNECTIONS,
         connect_args={} if "timeout" in url.query else {"timeout": _BUSY_SECONDS},
     )
 
@@ -220,6 +225,10 @@ def translated(url: URL) -> Iterator[None]:
         if error.orig is None:
             raise
         raise _translation(error.orig, url) or error from error
+    except PoolTimeoutError as error:
+        raise StoreUnavailableError(
+            "all connections to the database are busy", hint="try again in a moment"
+        ) from error
     except sqlite3.Error as error:
         # Raised while a connection is set up, before SQLAlchemy can wrap it.
         raise _translation(error, url) or error from error
@@ -256,9 +265,7 @@ def _translation(error: BaseException, url: URL) -> AutokdError | None:
             f"the database {place} is damaged ({error})",
             hint="restore it from a backup; `sqlite3 FILE .recover` saves what can be saved",
         )
-    if code.startswith(
-        ("SQLITE_CANTOPEN", "SQLITE_IOERR", "SQLITE_PERM", "SQLITE_AUTH", "08", "57P")
-    ) or (not code and type(error).__name__ == "OperationalError"):
+    if code.startswith(_UNAVAILABLE) or (not code and type(error).__name__ == "OperationalError"):
         return StoreUnavailableError(
             f"the database {place} can not be opened, read or written ({error})",
             hint="check that its folder exists, that it may be written, and that a server answers",

@@ -1,7 +1,8 @@
 """What a request makes is made once, however often the request comes and whoever dies meanwhile.
 
-What is made is noted beside the request's key in the same transaction. A request that comes again,
-since nobody answered the first time, finds there what it made then.
+That is so for studies and operations. What is made is noted beside the request's key in the same
+transaction. A request that comes again, since nobody answered the first time, finds there what it
+made then.
 """
 
 from __future__ import annotations

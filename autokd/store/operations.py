@@ -109,6 +109,8 @@ class Operations(Database):
         """Give an operation up. Raises NotFoundError, ConflictError if it has ended."""
         with self._write() as session:
             row = _find(session, operation_id, lock=True)
+            if row.kind == "purge" and row.state == "running":
+                raise ConflictError(f"operation {operation_id} deletes already")
             if row.state not in ("queued", "running"):
                 raise ConflictError(f"operation {operation_id} has {row.state}")
             row.state, row.ended = "cancelled", datetime.now(UTC)

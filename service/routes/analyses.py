@@ -249,7 +249,9 @@ def read_survival(_caller: Reader, study: StudyOf, studies: StudiesOf) -> Any:
 @router.get("/studies/{study}/timeline", response_model=Timeline)
 def read_timeline(_caller: Reader, study: StudyOf, studies: StudiesOf, store: StoreOf) -> Any:
     """Reads when which trial ran."""
-    return analysis.timeline(studies.trials(study), store.attempts(study.id))
+    return studies.derived(
+        study, "timeline", lambda trials: analysis.timeline(trials, store.attempts(study.id))
+    )
 
 
 @router.get("/studies/{study}/report.json", response_model=dict[str, Any])

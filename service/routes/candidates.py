@@ -135,7 +135,7 @@ def enqueue_candidate(
     caller: Launcher, study: StudyOf, candidate: NewCandidate, store: StoreOf, response: Response
 ) -> Any:
     """Has a candidate of one's own evaluated; a study that has ended goes on to do it."""
-    return ask("enqueue", study, candidate.model_dump(), store, caller.id, response)
+    return ask("enqueue", study, candidate.model_dump(), store, caller, response)
 
 
 @router.get("/studies/{study}/candidates/{number}", response_model=CandidateDetail)

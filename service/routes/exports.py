@@ -205,7 +205,10 @@ def delete_export(_caller: Launcher, export: ExportId, store: StoreOf) -> None:
     """Deletes the files of an export; the operation that wrote it stays in the record."""
     folder = _export(store, export).folder
     # In one step, so that nobody finds half of it.
-    gone = folder.rename(folder.with_suffix(".deleted"))
+    try:
+        gone = folder.rename(folder.with_suffix(".deleted"))
+    except FileNotFoundError as error:  # somebody else was quicker
+        raise NotFoundError(f"the files of export {export} are deleted") from error
     shutil.rmtree(gone, ignore_errors=True)
 
 

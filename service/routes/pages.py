@@ -35,7 +35,7 @@ _TYPES = {
 
 
 @router.get("/healthz")
-def healthz() -> PlainTextResponse:
+async def healthz() -> PlainTextResponse:
     """Whether the process answers."""
     return PlainTextResponse("ok\n")
 

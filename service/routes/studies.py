@@ -19,7 +19,7 @@ from autokd.spec import StudySpec, read_study
 from autokd.spec.text import read_yaml
 from autokd.store import Store, StudyRecord
 from autokd.trial import StudyState, StudyWish
-from service.access import Caller, Launcher, Reader
+from service.access import Caller, Launcher, Reader, check_quota
 from service.context import AnyStudyOf, SettingsOf, StoreOf, StudiesOf, StudyOf
 from service.intake import admitted_spec, shown_spec
 from service.names import Kind, id_of
@@ -154,7 +154,9 @@ def read_study_detail(
 ) -> Any:
     """Reads a study: its file, its front, its retrained students."""
     etag = etag_of(study)
-    if if_none_match is not None and etag in if_none_match:
+    # How a running study stands may change without an event: its process may have died.
+    is_still = study.state is not StudyState.RUNNING
+    if is_still and if_none_match is not None and etag in if_none_match:
         return Response(status_code=304, headers={"ETag": etag})
     response.headers["ETag"] = etag
     return study_detail_json(study, store, studies, settings)
@@ -230,7 +232,7 @@ def resume_study(
 ) -> Any:
     """Goes on with a study that was paused, cancelled, interrupted, or failed."""
     if study.wish is not StudyWish.RUN:
-        _check_quota(caller, store)
+        check_quota(caller, store)
     return _wish(study, StudyWish.RUN, store, studies, response)
 
 
@@ -261,7 +263,7 @@ def extend_study(
 ) -> Any:
     """Goes on with larger limits, also when the study has ended."""
     if study.wish is not StudyWish.RUN:
-        _check_quota(caller, store)
+        check_quota(caller, store)
     return _answer(steering.extend(store, study, extension.limits), store, studies, response)
 
 
@@ -355,27 +357,8 @@ def _bomb(text: str) -> str | None:
 
 
 def _launch(spec: StudySpec, new: NewStudy, caller: Caller, store: Store) -> StudyRecord:
-    _check_quota(caller, store)
+    check_quota(caller, store)
     return steering.queue(store, spec, labels=new.labels, paused=new.paused, owner=caller.id)
-
-
-def _check_quota(caller: Caller, store: Store) -> None:
-    """Refuses one more study to a token that has as many under way as it may."""
-    most = caller.limit("studies")
-    if most is None:
-        return
-    under_way = [
-        study
-        for study in store.wanted_studies()
-        if study.owner == caller.id and study.wish in (StudyWish.RUN, StudyWish.STOP)
-    ]
-    if len(under_way) >= most:
-        raise Refusal(
-            429,
-            "too_many_studies",
-            f"expected at most {most} studies of this token under way, there are {len(under_way)}",
-            hint="wait for one to end, or pause one",
-        )
 
 
 def _wish(

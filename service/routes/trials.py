@@ -16,7 +16,7 @@ from autokd.executors import LOG
 from autokd.report import epochs_done
 from autokd.store import AttemptRecord, Store, StudyRecord
 from autokd.trial import Trial, TrialKind, TrialState
-from service.access import Launcher, Reader
+from service.access import Caller, Launcher, Reader, check_quota
 from service.context import StoreOf, StudiesOf, StudyOf
 from service.logs import printable
 from service.names import Kind, id_of
@@ -200,7 +200,7 @@ def retry_trial(
     trial = store.trial(study.id, number)
     if trial.state is not TrialState.FAILED:
         raise ConflictError(f"trial {number} is {trial.state}; only a failed one is retried")
-    return ask("retry", study, {"trial": number}, store, caller.id, response)
+    return ask("retry", study, {"trial": number}, store, caller, response)
 
 
 @router.post("/studies/{study}/trials/{number}:cancel", status_code=202, response_model=Operation)
@@ -211,7 +211,7 @@ def cancel_trial(
     trial = store.trial(study.id, number)
     if trial.state not in (TrialState.RUNNING, TrialState.QUEUED, TrialState.PAUSED):
         raise ConflictError(f"trial {number} is {trial.state}; there is nothing to cancel")
-    return ask("cancel_trial", study, {"trial": number}, store, caller.id, response)
+    return ask("cancel_trial", study, {"trial": number}, store, caller, response)
 
 
 def ask(
@@ -219,11 +219,17 @@ def ask(
     study: StudyRecord,
     request: dict[str, Any],
     store: Store,
-    owner: int | None,
+    caller: Caller,
     response: Response,
 ) -> dict[str, Any]:
-    """Queues an operation on a study, and says where to look for its end."""
-    operation = store.add_operation(kind, study.id, request, owner)
+    """Queues an operation on a study, which goes on for it; says where to look for its end.
+
+    Raises:
+        Refusal: the caller has as many studies under way as they may.
+    """
+    if study.wish is None:
+        check_quota(caller, store)
+    operation = store.add_operation(kind, study.id, request, caller.id)
     response.headers["Location"] = f"/api/v1/operations/{id_of(Kind.OPERATION, operation.id)}"
     return operation_json(operation)
 

@@ -125,7 +125,7 @@ async def send_content(
     if found.owner != caller.id:
         raise AccessError(f"upload {upload} was announced with another token")
     path = store.upload_path(found)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    await run_in_threadpool(path.parent.mkdir, parents=True, exist_ok=True)
     with _alone(path):
         limit = await run_in_threadpool(_room, found, caller, store, settings)
         try:

@@ -22,7 +22,7 @@ router = APIRouter(tags=["webhooks"], responses=RESPONSES, route_class=OnceRoute
 
 WebhookId = Annotated[str, Path(examples=["whk_1"], max_length=40)]
 DeliveryNumber = Annotated[int, Path(ge=1, le=2**31 - 1, examples=[7])]
-EventKind = Literal["study", "trial", "epoch", "artifact", "operation"]
+EventKind = Literal["study", "trial", "epoch", "teacher_epoch", "artifact"]
 
 _MOST_DELIVERIES = 500
 

@@ -73,7 +73,9 @@ def test_failures_that_ended_the_search_are_an_error(make_record, make_trial):
     assert "1 of 1 trial failed" in message and "ended the search" in message
 
 
-@pytest.mark.parametrize("cause", set(FailureClass) - {FailureClass.CANCELLED})
+@pytest.mark.parametrize(
+    "cause", [each for each in FailureClass if each is not FailureClass.CANCELLED]
+)
 def test_every_cause_has_a_remedy(make_record, make_trial, cause):
     record = make_record({"stop_reason": StopReason.FAILURES})
     assert only(record, failed(make_trial, 1, cause))[2].endswith(".")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -191,16 +193,17 @@ def open_office(store: Store, monkeypatch: pytest.MonkeyPatch) -> OpenOffice:
 
 
 Start = Callable[..., Coordinator]
+StartOver = Callable[[str], World]
 
 
 @pytest.fixture
-def start(store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
-    """Starts a coordinator with real processes, which is stopped at the end of the test."""
+def coordinators(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Coordinator]]:
+    """Starts coordinators with real processes, which are stopped at the end of the test."""
     for name, value in scripted_environment().items():
         monkeypatch.setenv(name, value)
     running: list[tuple[Coordinator, threading.Thread]] = []
 
-    def begin(slots: int = 1) -> Coordinator:
+    def begin(store: Store, slots: int = 1) -> Coordinator:
         coordinator = Coordinator(store, slots)
         thread = threading.Thread(target=coordinator.run)
         thread.start()
@@ -212,3 +215,22 @@ def start(store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
         coordinator.stop()
     for _, thread in running:
         thread.join()
+
+
+@pytest.fixture
+def start(store: Store, coordinators: Callable[..., Coordinator]) -> Start:
+    """Starts a coordinator of so many slots."""
+    return functools.partial(coordinators, store)
+
+
+@pytest.fixture
+def start_over(coordinators: Callable[..., Coordinator]) -> Iterator[StartOver]:
+    """Starts a coordinator over a database of some URL; gives the record."""
+    with ExitStack() as stack:
+
+        def begin(url: str) -> World:
+            store = stack.enter_context(Store.open(url))
+            coordinators(store)
+            return World(store)
+
+        yield begin

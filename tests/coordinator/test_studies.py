@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from autokd.errors import ConflictError
 from autokd.store import Store
@@ -19,7 +22,7 @@ from autokd.trial import (
     TrialKind,
     TrialState,
 )
-from tests.coordinator.conftest import Start, World
+from tests.coordinator.conftest import Start, StartOver, World
 from tests.scripted.processes import (
     descendants,
     has_ended,
@@ -184,6 +187,23 @@ def test_a_study_goes_on_after_its_coordinator_was_killed_and_its_processes_end_
     assert next_one.returncode == 0
     assert world.study(study).status == "queued"
     assert not world.store.running_attempts(study)
+
+
+def test_a_database_that_is_locked_for_long_fails_nothing(
+    tmp_path: Path, start_over: StartOver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("autokd.coordinator.coordinator._PATIENCE_SECONDS", 0.5)
+    world = start_over(f"sqlite:///{tmp_path / 'autokd.db'}?timeout=0.2")
+    study = world.add_endless("endless")
+    world.until_training(study)
+    (process,) = study_processes(os.getpid()).values()
+    other = sqlite3.connect(tmp_path / "autokd.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    until(lambda: has_ended(process), "the study's process to give up")
+    other.close()
+    world.until_training(study)
+    assert world.study(study).status == "running"
+    assert all(trial.failure is None for trial in world.store.trials(study))
 
 
 def test_a_second_coordinator_is_refused(store: Store, start: Start, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from starlette.responses import FileResponse, JSONResponse, Response, StreamingR
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from autokd.spec import StudySpec
+from service.spec_schema import Known, spec_schema
 from tests.dashboard import fixture_data as data
 
 DASHBOARD = Path(__file__).parents[2] / "service" / "dashboard"
@@ -500,10 +500,11 @@ async def events(service: Service, request: Request) -> Response:
 
 
 async def emit(service: Service, request: Request) -> Response:
-    """For tests: changes a study's state and tells everyone."""
+    """For tests: something happens to a study, its state changes say, and everyone is told."""
     body = await request.json()
-    service.studies[body["study"]].state = body["state"]
-    service.emit("study", body["study"], {"state": body["state"]})
+    study, kind = body.pop("study"), body.pop("kind", "study")
+    service.studies[study].state = body.get("state", service.studies[study].state)
+    service.emit(kind, study, body)
     return Response(status_code=204)
 
 
@@ -568,7 +569,7 @@ async def delete_item(service: Service, request: Request) -> Response:
 async def fixed(service: Service, request: Request) -> Response:
     name = request.url.path.rsplit("/", 1)[1]
     if name == "spec_schema":
-        return JSONResponse(StudySpec.model_json_schema())
+        return JSONResponse(spec_schema(Known((), ())))
     if name == "whoami":
         if not service.signed_in:
             raise Answer(401, "unauthenticated", "sign in first")

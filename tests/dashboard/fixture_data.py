@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from autokd.spec import StudySpec
+
 NOW = "2026-11-20T12:00:00Z"
 HOSTILE = "<img src=x onerror=window.hacked=1>"
 TEACHER = {
@@ -50,6 +52,11 @@ def spec(name: str, trials: int) -> dict[str, Any]:
         "final": {"top": 3, "epochs": 60, "seeds": 3},
         "seed": 0,
     }
+
+
+def stored(spec: dict[str, Any]) -> dict[str, Any]:
+    """A study file as a service keeps it: with all that was left out."""
+    return StudySpec.model_validate(spec).model_dump(mode="json")
 
 
 # id, name, state, candidates, trials wanted, stop reason, labels
@@ -315,7 +322,7 @@ class FixtureStudy:
             )
         return {
             **self.summary(),
-            "spec": spec(self.name, self.wanted),
+            "spec": {**stored(spec("fixture", self.wanted)), "name": self.name},
             "front": [self.row(i) for i in self.front],
             "final": self.final(),
             "health": health,

@@ -27,5 +27,6 @@ STATES = {
     "queued study": "/studies/svhn-night",
     "untrained candidate": "/studies/too-tight/candidates/3",
     "clone": "/studies/new?from=std_1",
+    "own images": "/studies/new?template=npz",
     "compare studies": "/compare?study=std_1&study=std_2&study=std_7",
 }

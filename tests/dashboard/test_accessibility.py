@@ -18,7 +18,16 @@ REACHABLE = """(controls) => {
 
 
 @pytest.mark.parametrize(
-    "name", ["studies", "study", "analyse", "candidates", "candidate", "tokens"]
+    "name",
+    [
+        "study",
+        "candidates",
+        "tokens",
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("studies", "analyse", "candidate")
+        ),
+    ],
 )
 def test_the_keyboard_reaches_everything(name: str, visit: Callable[..., Any]) -> None:
     page = visit().open(PAGES[name])

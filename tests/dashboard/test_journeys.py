@@ -50,6 +50,17 @@ def test_a_mistake_is_said_at_its_field(fresh: None, visit: Callable[..., Any]) 
     one.wrong.clear()  # the browser reports the 422
 
 
+def test_a_clone_says_what_its_original_said_and_no_more(
+    fresh: None, visit: Callable[..., Any]
+) -> None:
+    page = visit().open("/studies/digits")
+    page.get_by_role("link", name="Clone").click()
+    page.get_by_text("name: digits-2").wait_for()
+    text = page.locator("aside pre", has_text="name: digits-2").inner_text()
+    assert "limits: {trials: 60, seconds: 14400}" in text
+    assert "null" not in text
+
+
 def test_a_searched_parameter_is_a_range(fresh: None, visit: Callable[..., Any]) -> None:
     page = visit().open("/studies/new")
     page.locator("summary", has_text="Distillation").click()
@@ -96,6 +107,18 @@ def test_a_change_elsewhere_is_seen_without_a_reload(
     ask(service, "/_emit", json.dumps({"study": "std_2", "state": "completed"}).encode())
     page.locator("main .badge", has_text="completed").first.wait_for()
     page.get_by_role("button", name="Extend", exact=True).wait_for()
+
+
+def test_the_epochs_of_the_teacher_are_told_as_they_end(
+    fresh: None, visit: Callable[..., Any], service: str
+) -> None:
+    page = visit().open("/studies/svhn-night")
+    page.locator(".live[data-state=live]").wait_for()
+    ask(service, "/_emit", json.dumps({"study": "std_6", "state": "running"}).encode())
+    epoch = {"study": "std_6", "kind": "teacher_epoch", "epoch": 12, "metrics": {"accuracy": 0.9}}
+    ask(service, "/_emit", json.dumps(epoch).encode())
+    page.get_by_text("Training the teacher: epoch 12 of 30").wait_for()
+    page.get_by_text("Its validation accuracy: 90.00 %").wait_for()
 
 
 def test_a_lost_stream_is_shown_and_repaired(

@@ -295,3 +295,17 @@ class TestList:
         assert names(f"order_by=name&page_size=2&page_token={token}") == ["c"]
         wrong = launcher.get(f"/studies?order_by=-name&page_token={token}")
         assert (wrong.status_code, wrong.json()["code"]) == (400, "invalid_page_token")
+
+
+@pytest.mark.parametrize("execution", [{}, {"workers": None}, None])
+def test_a_study_that_leaves_its_workers_open_has_no_more_than_its_token_may(
+    admin: TestClient, service: Service, spec: dict[str, Any], execution: Any
+) -> None:
+    made = admin.post("/tokens", json={"name": "a", "scope": "launch", "limits": {"slots": 1}})
+    service.tokens["launch"] = made.json()["token"]
+    answer = service.client("launch").post(
+        "/studies", json={"spec": {**spec, "execution": execution}}
+    )
+    assert answer.status_code == (422 if execution is None else 201)
+    if execution is not None:
+        assert service.store.study("digits").spec["execution"]["workers"] == 1

@@ -15,7 +15,7 @@ from service.tokens import PATTERN, TokenError, bearer_token, is_token, new_toke
 
 from .conftest import Service
 
-_TOKEN = new_token()
+_TOKEN = "akd_6Ckjy5pGDZH188xfvF0GLthtychvkuGTOh2Pz1lQElE0Ox5aQ"
 
 
 def test_tokens_are_random_and_of_one_form() -> None:

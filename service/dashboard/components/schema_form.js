@@ -117,14 +117,14 @@ function Plain({ form, path, schema, required, title, kind }) {
         ${schema.description}</label></div>`;
   }
   return html`
-    <div class="field"><label for=${id}>${title}</label>
-      ${kind === 'choice' ? html`<select ...${shared} onChange=${(event) => set(event.target.value || undefined)}>
+    <div class=${classes('field', kind === 'upload' && 'whole')}><label for=${id}>${kind === 'upload' && title === 'Path' ? 'Images' : title}</label>
+      ${kind === 'upload' ? html`<${Upload} shared=${shared} kind=${path[0] === 'teacher' ? 'teacher' : 'data'} value=${value} set=${set} />`
+        : kind === 'choice' ? html`<select ...${shared} onChange=${(event) => set(event.target.value || undefined)}>
           ${!required && html`<option value="">
             ${asText(schema.default) || 'none'}</option>`}${required && value === undefined && html`<option value="">Choose</option>`}
           ${schema.enum.map((/** @type {string} */ one) => html`<option key=${one} value=${one} selected=${one === value}>
             ${one}</option>`)}</select>`
         : kind === 'list' || kind === 'json' ? html`<${Parsed} shared=${shared} value=${value} schema=${schema} set=${set} />`
-        : schema.pattern?.startsWith('^(upl)') ? html`<${Upload} shared=${shared} kind=${path[0] === 'teacher' ? 'teacher' : 'data'} value=${value} set=${set} />`
         : kind === 'number' ? html`<input ...${shared} type="number" step=${schema.type === 'integer' ? 1 : 'any'} min=${schema.minimum ?? null} placeholder=${asText(schema.default)} value=${value ?? ''} onInput=${(event) => set(event.target.value === '' ? undefined : Number(event.target.value))} />`
         : html`<input ...${shared} type="text" spellcheck="false" placeholder=${asText(schema.default) || (schema.examples ? `e.g. ${schema.examples[0]}` : '')} value=${value ?? ''} onInput=${(event) => set(event.target.value === '' ? undefined : event.target.value)} />`}
       <${Below} form=${form} path=${path} hint=${schema.description} id=${`${id}-below`} />

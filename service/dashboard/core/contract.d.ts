@@ -325,7 +325,7 @@ export type MadeToken = {
 export type MadeWebhook = {
   id: string;
   url: string;
-  kinds: ("study" | "trial" | "epoch" | "artifact" | "operation")[];
+  kinds: ("study" | "trial" | "epoch" | "teacher_epoch" | "artifact")[];
   created: string;
   /** What messages are signed with, shown this once; see Standard Webhooks. */
   secret: string;
@@ -385,7 +385,7 @@ export type NewWebhook = {
   /** By https, and of a public host, unless the operator allows others. */
   url: string;
   /** Of events, as `/events` has them. */
-  kinds?: ("study" | "trial" | "epoch" | "artifact" | "operation")[];
+  kinds?: ("study" | "trial" | "epoch" | "teacher_epoch" | "artifact")[];
 };
 
 /** One axis of the front. */
@@ -832,7 +832,7 @@ export type Upload = {
 export type Webhook = {
   id: string;
   url: string;
-  kinds: ("study" | "trial" | "epoch" | "artifact" | "operation")[];
+  kinds: ("study" | "trial" | "epoch" | "teacher_epoch" | "artifact")[];
   created: string;
 };
 

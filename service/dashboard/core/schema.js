@@ -38,10 +38,11 @@ export function variants(schema, root) {
  * The kind of field that a schema wants.
  * @param {Schema} schema resolved, without null
  * @param {Schema} root
- * @returns {'const' | 'choice' | 'boolean' | 'number' | 'text' | 'range' | 'list' | 'objects' | 'variant' | 'object' | 'json'}
+ * @returns {'const' | 'choice' | 'boolean' | 'number' | 'text' | 'upload' | 'range' | 'list' | 'objects' | 'variant' | 'object' | 'json'}
  */
 export function kindOf(schema, root) {
   if ('const' in schema) return 'const';
+  if (/\bupload of kind\b/.test(schema.description ?? '')) return 'upload';
   if (schema.enum) return 'choice';
   if (variants(schema, root)) return 'variant';
   if ((schema.oneOf ?? []).some((/** @type {Schema} */ one) => resolve(one, root).properties?.low)) return 'range';
