@@ -15,13 +15,12 @@ from pydantic import StringConstraints, ValidationError
 
 from autokd import steering
 from autokd.errors import ConflictError, Mistake, SpecError
-from autokd.inspector import Inspector
 from autokd.spec import StudySpec, read_study
 from autokd.spec.text import read_yaml
 from autokd.store import Store, StudyRecord
 from autokd.trial import StudyState, StudyWish
 from service.access import Caller, Launcher, Reader, check_quota
-from service.context import AnyStudyOf, SettingsOf, StoreOf, StudiesOf, StudyOf
+from service.context import AnyStudyOf, SettingsOf, StoreOf, StudiesOf, StudyOf, inspected
 from service.intake import admitted_spec, shown_spec
 from service.names import Kind, id_of
 from service.once import OnceRoute
@@ -101,8 +100,8 @@ async def create_study(
     new = await _new_study(request)
     spec = await run_in_threadpool(admitted_spec, new.spec, settings, store, caller)
     if validate_only:
-        inspector: Inspector = request.app.state.inspector
-        found = await run_in_threadpool(inspector.check, spec.model_dump(mode="json"))
+        content = spec.model_dump(mode="json")
+        found = await inspected(request, lambda inspector: inspector.check(content))
         checked = CheckResult.model_validate(found).model_dump_json()
         return Response(checked, media_type="application/json")
     study = await run_in_threadpool(_launch, spec, new, caller, store)
