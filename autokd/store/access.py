@@ -129,9 +129,7 @@ class Access(Database):
                     )
                     return None
                 known, response = row.fingerprint, row.response
-                begun = row.response is None and now - row.created < _UNDER_WAY_FOR
-                if known == fingerprint and not begun and (response is None or has_made(row)):
-                    row.created = now
+                if known == fingerprint and has_made(row):
                     return None
         except IntegrityError:  # the same key, at the same moment
             known, response = fingerprint, None

@@ -123,7 +123,7 @@ class TestIdempotency:
         assert store.begin_request(None, "old", SECOND) is None
 
     def test_a_request_that_was_cut_off_may_come_again(self, store: Store) -> None:
-        for key, age in (("young", HOUR / 12), ("old", HOUR / 4)):
+        for key, age in (("young", HOUR / 1200), ("old", HOUR / 120)):
             store.begin_request(None, key, FIRST)
             with store._write() as session:
                 session.execute(
