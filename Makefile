@@ -1,12 +1,14 @@
 # make search   sets up .venv and runs studies/digits.yaml
 # make test     the everyday tests;  make slow  those that take minutes
 # make lint     style, types and the direction of imports
+# make dashboard-lint  types and style of the dashboard's modules, where there is Node
 # make lock     renews requirements.lock
+# make openapi  renews service/openapi.json, and the dashboard's types, after a change of the API
 #
 # PYTHON names the interpreter to make .venv with: 3.11, 3.12 or 3.13.
 
 .DELETE_ON_ERROR:
-.PHONY: search test slow lint coverage lock clean
+.PHONY: search test slow chromium lint dashboard-lint coverage lock openapi clean
 
 SUPPORTED = import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,$(shell $(name) -c \
@@ -17,17 +19,35 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constr
 search: .venv/run.stamp
 	$(BIN)/autokd search studies/digits.yaml
 
-test: .venv/dev.stamp
-	$(BIN)/python -m pytest
+# Files side by side, so that each still makes its servers once.
+test: .venv/dev.stamp chromium
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
 slow: .venv/dev.stamp
 	$(BIN)/python -m pytest -m slow
+
+# The dashboard is tested in Debian's Chromium. Where it is not and cannot be installed, these tests
+# are skipped, and say so.
+chromium:
+	@test -x /usr/bin/chromium || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
+	  && apt-get install --quiet --quiet --yes chromium >/dev/null 2>&1; } \
+	  || echo "no Chromium: the dashboard's tests are skipped; install Debian's package chromium to run them" >&2
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Only this needs Node; the dashboard and its tests do not. Without Node, or without a registry to fetch
+# the tools from, it says so and is no failure.
+DASHBOARD := service/dashboard
+dashboard-lint:
+	@if ! command -v npm >/dev/null; then \
+	  echo "no Node: the dashboard's modules are not linted; install Node 20 to do it" >&2; \
+	elif ! (cd $(DASHBOARD) && npm install --no-audit --no-fund --no-package-lock --silent); then \
+	  echo "npm cannot fetch the linters: the dashboard's modules are not linted" >&2; \
+	else cd $(DASHBOARD) && npm run --silent check; fi
 
 coverage: .venv/dev.stamp
 	$(BIN)/coverage run -m pytest
@@ -43,6 +63,10 @@ lock:
 	  | grep -Ev '^(nvidia-|cuda-|triton==)' | sed 's/+.*//' | LC_ALL=C sort -f; } > .venv/requirements.lock
 	mv .venv/requirements.lock requirements.lock
 	rm -rf .venv/lock
+
+openapi: .venv/dev.stamp
+	$(BIN)/python tools/openapi.py
+	$(BIN)/python tools/dashboard_types.py
 
 clean:
 	rm -rf .venv build dist .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

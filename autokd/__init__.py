@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from autokd.assemble import assemble_study
+    from autokd.client import Client
     from autokd.errors import AutokdError
     from autokd.exporting import export_student, load_student
     from autokd.multiobjective import Objective, ParetoFront
@@ -30,6 +31,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Architecture",
     "AutokdError",
+    "Client",
     "Condition",
     "Domain",
     "Objective",
@@ -49,6 +51,7 @@ __all__ = [
 _HOMES = {
     "Architecture": "autokd.space",
     "AutokdError": "autokd.errors",
+    "Client": "autokd.client",
     "Condition": "autokd.space",
     "Domain": "autokd.space",
     "Objective": "autokd.multiobjective",

@@ -5,13 +5,16 @@
     ├── UnknownNameError        exit 2   a name that is in no catalogue; suggests the nearest
     ├── DataError               exit 2   a data set is missing, corrupt or of the wrong shape
     ├── TeacherError            exit 2   weights missing or not fitting the teacher's network
+    ├── FilterError             exit 2   a list is to be filtered by what is no condition
     ├── NotFoundError           exit 3   no such study, trial or artefact
     ├── ConflictError           exit 4   the record contradicts what was asked
     │   ├── StoreVersionError   exit 4   a database of another version
     │   └── StaleTokenError     exit 4   a write by an attempt that has lost its lease
+    ├── AccessError             exit 5   who asks is not known, or may not do this
     ├── NothingFeasibleError    exit 6   no architecture fits the budget; says by how much
     ├── VerificationError       exit 7   an exported file does not compute what the student computes
-    └── StorageFullError        exit 8   the disk cannot take what must be written
+    ├── StorageFullError        exit 8   the disk cannot take what must be written
+    └── ServerUnreachableError  exit 9   a server does not answer, or not in time
 
 Each message says what was expected and what was got; `hint` says what to do about it.
 """
@@ -123,6 +126,12 @@ class TeacherError(AutokdError, ValueError):
     exit_code = 2
 
 
+class FilterError(AutokdError, ValueError):
+    """What a list is to be filtered by is no condition on its fields."""
+
+    exit_code = 2
+
+
 class NotFoundError(AutokdError, LookupError):
     """The record holds no study, trial or artefact of that name or number."""
 
@@ -140,7 +149,7 @@ class StoreVersionError(ConflictError):
 
 
 class StoreUnavailableError(ConflictError):
-    """The database does not answer; it may do so later."""
+    """The database does not answer, or not as it should; once it is mended it will."""
 
 
 class StaleTokenError(ConflictError):
@@ -173,6 +182,12 @@ class StorageFullError(AutokdError, OSError):
     """The disk is full: a checkpoint, log or record could not be written."""
 
     exit_code = 8
+
+
+class ServerUnreachableError(AutokdError, ConnectionError):
+    """A server does not answer, not in time, or is no server of autokd."""
+
+    exit_code = 9
 
 
 class Mistakes:

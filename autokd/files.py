@@ -37,3 +37,15 @@ def write_atomically(path: Path, parts: Iterable[bytes | memoryview]) -> None:
                 f"no space left to write {path}", hint="free some space and run again"
             ) from error
         raise
+
+
+def bytes_in(folder: Path) -> int:
+    """Size of all files in a folder and below it; 0 if there is no such folder.
+
+    What goes away in the meantime does not count.
+    """
+    total = 0
+    for path in folder.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):
+            total += 0 if path.is_dir() else path.lstat().st_size
+    return total

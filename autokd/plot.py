@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import html
-import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from autokd.analysis import report_html
 from autokd.errors import NotFoundError, UnknownNameError
 from autokd.multiobjective import ParetoFront
-from autokd.report import budget_of, final_rows, objectives_of, summarise
+from autokd.readable import metric_title
+from autokd.report import axes_of, budget_of, final_rows, objectives_of
 from autokd.store import StudyRecord
 from autokd.trial import Trial, TrialKind
 
@@ -20,16 +20,6 @@ if TYPE_CHECKING:
     from matplotlib.ticker import Formatter
 
 _SUFFIXES = (".html", ".png", ".svg")
-
-_TITLES = {
-    "accuracy": "validation accuracy",
-    "loss": "validation loss",
-    "parameters": "parameters",
-    "weight_bytes": "weight bytes",
-    "peak_activation_bytes": "peak activation bytes",
-    "macs": "multiply-accumulates",
-    "latency_ms": "latency in ms",
-}
 
 _FAR = 2
 """A teacher so many times beyond the right edge of what else is drawn is not drawn in its place."""
@@ -44,8 +34,8 @@ def plot_front(record: StudyRecord, trials: Sequence[Trial], path: Path) -> None
     Args:
         record: the study.
         trials: all its trials.
-        path: a `.png`, `.svg` or `.html` file; the last is one self-contained page with the
-            picture and the figures as tables.
+        path: a `.png`, `.svg` or `.html` file; the last is the report of the study, a page that
+            stands alone.
 
     Raises:
         UnknownNameError: another suffix.
@@ -57,12 +47,11 @@ def plot_front(record: StudyRecord, trials: Sequence[Trial], path: Path) -> None
         raise NotFoundError(
             "no trial has finished yet: there is nothing to draw", hint="let the search go on"
         )
-    figure = _draw(record, trials)
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".html":
-        path.write_text(_page(summarise(record, trials), figure), encoding="utf-8")
+        path.write_text(report_html(record, trials), encoding="utf-8")
     else:
-        figure.savefig(path, dpi=160)
+        _draw(record, trials).savefig(path, dpi=160)
 
 
 def _draw(record: StudyRecord, trials: Sequence[Trial]) -> Figure:
@@ -71,8 +60,7 @@ def _draw(record: StudyRecord, trials: Sequence[Trial]) -> Figure:
     from matplotlib.ticker import LogLocator, NullFormatter
 
     objectives = objectives_of(record)
-    y = objectives[0].metric
-    x = next((axis.metric for axis in objectives[1:]), "parameters")
+    x, y = axes_of(record)
     figure = Figure(figsize=(8, 5.5), layout="constrained")
     axes = figure.add_subplot()
     axes.set_xscale("log")
@@ -82,8 +70,8 @@ def _draw(record: StudyRecord, trials: Sequence[Trial]) -> Figure:
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(_ticks_of(x))
     axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_xlabel(_TITLES.get(x, x))
-    axes.set_ylabel(_TITLES.get(y, y))
+    axes.set_xlabel(metric_title(x))
+    axes.set_ylabel(metric_title(y))
     axes.set_title(f"{record.name}: Pareto front", loc="left")
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
@@ -221,37 +209,3 @@ def _zoom(axes: Axes, record: StudyRecord, trials: Sequence[Trial], y: str) -> N
             fontsize=8,
             color="grey",
         )
-
-
-def _page(summary: Mapping[str, Any], figure: Figure) -> str:
-    """One self-contained page: the picture as SVG, and its figures as tables."""
-    drawing = io.StringIO()
-    figure.savefig(drawing, format="svg")
-    svg = drawing.getvalue()
-    svg = svg[svg.index("<svg") :]
-    title = html.escape(f"{summary['study']}: Pareto front")
-    return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
-        "<style>body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:60rem}"
-        "svg{max-width:100%;height:auto}table{border-collapse:collapse;margin:1rem 0}"
-        "td,th{padding:.2rem .8rem;text-align:right;border-bottom:1px solid #ddd}</style>"
-        f"<h1>{title}</h1>{svg}"
-        f"<h2>Front (validation split)</h2>{_html_table(summary['front'])}"
-        f"<h2>Retrained in full</h2>{_html_table(summary['final'])}</html>\n"
-    )
-
-
-def _html_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    if not rows:
-        return "<p>nothing yet</p>"
-    columns = [name for name, value in rows[0].items() if not isinstance(value, Mapping)]
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in columns)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{_cell(row.get(name))}</td>" for name in columns) + "</tr>"
-        for row in rows
-    )
-    return f"<table><tr>{head}</tr>{body}</table>"
-
-
-def _cell(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else html.escape(str(value))

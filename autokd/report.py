@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from autokd.budget import COST_METRICS, Budget
 from autokd.multiobjective import Objective, ParetoFront
-from autokd.spec import Quantity
+from autokd.spec import FidelitySpec, Quantity
 from autokd.store import StudyRecord
 from autokd.trial import Trial, TrialKind, TrialState
 
@@ -47,6 +48,17 @@ def objectives_of(record: StudyRecord) -> tuple[Objective, ...]:
     return tuple(Objective(axis["metric"], axis["direction"]) for axis in record.spec["objectives"])
 
 
+def axes_of(record: StudyRecord) -> tuple[str, str]:
+    """Metrics of the study's picture: x, the second objective or the parameters; y, the first."""
+    first, *others = objectives_of(record)
+    return (others[0].metric if others else "parameters"), first.metric
+
+
+def rungs_of(record: StudyRecord) -> tuple[int, ...]:
+    """Epochs at which the rungs of the study's ladder end, ascending."""
+    return FidelitySpec.model_validate(record.spec["fidelity"]).rungs
+
+
 def budget_of(record: StudyRecord) -> Budget:
     """The study's budget in absolute numbers; empty as long as the teacher is not measured."""
     teacher = record.teacher or {}
@@ -78,11 +90,26 @@ def front_row(trial: Trial) -> dict[str, Any]:
     return {
         "trial": trial.number,
         "candidate": trial.candidate,
-        "epochs": trial.evaluations[-1].epochs if trial.evaluations else 0,
-        **trial.figures,
+        "epochs": epochs_done(trial),
+        **finite_figures(trial),
         "choices": dict(trial.architecture.choices),
         "distillation": dict(trial.distillation),
     }
+
+
+def epochs_done(trial: Trial) -> int:
+    """Epochs at which the highest finished rung ended; 0 before the first."""
+    return trial.evaluations[-1].epochs if trial.evaluations else 0
+
+
+def finite_figures(trial: Trial) -> dict[str, float | None]:
+    """The figures by name; None for what JSON has no word for: NaN and infinity."""
+    return {name: finite(value) for name, value in trial.figures.items()}
+
+
+def finite(value: float | None) -> float | None:
+    """The number, or None for what JSON has no word for: NaN and infinity."""
+    return value if value is not None and math.isfinite(value) else None
 
 
 def final_rows(record: StudyRecord, trials: Sequence[Trial]) -> list[dict[str, Any]]:
@@ -93,10 +120,12 @@ def final_rows(record: StudyRecord, trials: Sequence[Trial]) -> list[dict[str, A
     fresh draws of the student's generator were trained: how many (`draws`), their accuracies
     likewise over the draws, and the trial number of the best by validation (`best_trial`).
     """
-    rows = []
+    rows: list[dict[str, Any]] = []
+    if not any(trial.kind is TrialKind.FINAL for trial in trials):
+        return rows
     top = (record.spec["final"] or {}).get("top", 0)
     for best in ParetoFront.from_trials(trials, objectives_of(record)).top(top):
-        runs = _finished(trials, best.candidate, TrialKind.FINAL)
+        runs = finished(trials, best.candidate, TrialKind.FINAL)
         if not runs:
             continue
         row: dict[str, Any] = {
@@ -109,7 +138,7 @@ def final_rows(record: StudyRecord, trials: Sequence[Trial]) -> list[dict[str, A
             **_mean("test_accuracy", "test_accuracy", runs),
             **_mean("ece", "test_ece", runs),
         }
-        baseline = _finished(trials, best.candidate, TrialKind.BASELINE)
+        baseline = finished(trials, best.candidate, TrialKind.BASELINE)
         if baseline:
             row |= _mean("baseline_validation_accuracy", "accuracy", baseline)
             row |= _mean("baseline_test_accuracy", "test_accuracy", baseline)
@@ -138,7 +167,8 @@ def family_of(trials: Iterable[Trial], best: Trial) -> list[Trial]:
     )
 
 
-def _finished(trials: Iterable[Trial], candidate: int, kind: TrialKind) -> list[Trial]:
+def finished(trials: Iterable[Trial], candidate: int, kind: TrialKind) -> list[Trial]:
+    """The finished retrainings of one kind of a candidate, one for each seed."""
     return _longest(
         trial
         for trial in trials

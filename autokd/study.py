@@ -41,10 +41,11 @@ from autokd.final_stage import Retraining, retrainings
 from autokd.multiobjective import Objective, ParetoFront
 from autokd.seeding import rng_for, seed_for
 from autokd.space import Architecture
-from autokd.spec import FinalSpec, LimitsSpec, StudySpec
-from autokd.store import OperationRecord, Store, StudyRecord
+from autokd.spec import FinalSpec, StudySpec
+from autokd.store import TRIAL_REQUESTS, OperationRecord, Store, StudyRecord
 from autokd.strategies import Fidelity, SpaceExhausted, Strategy
 from autokd.trial import (
+    ASKED,
     CHECKPOINT,
     GAIN,
     Attempt,
@@ -62,10 +63,7 @@ from autokd.trial import (
 _LOG = logging.getLogger(__name__)
 
 _MOST_LOST_WORKERS = 3
-"""A trial whose worker is lost so often is taken to kill its workers."""
-
-TRIAL_REQUESTS = ("cancel_trial", "enqueue", "retry")
-"""Kinds of operations that the process that runs a study does, since it alone writes its trials."""
+"""A trial that loses so many in a row, without a checkpoint in between, is taken to kill them."""
 
 _PROPOSALS_WITHOUT_GAIN = 5
 """In a row; one alone may be a model that was misled."""
@@ -197,7 +195,10 @@ class Study:
         self._at_once = False
         self._enough = False
         self._exhausted = False
-        self._cancelled: set[int] = set()
+        self._version = record.version
+        # Running trials that are to be cancelled, with the operation that asks for it.
+        self._decided = record.version
+        self._cancelled: dict[int, int] = {}
         self._searching_since: float | None = None
 
     @property
@@ -229,15 +230,23 @@ class Study:
         """Asks the search to end and the final stage to begin; what runs ends its rung first."""
         self._enough = True
 
-    def change_limits(self, limits: LimitsSpec, final: FinalSpec | None) -> None:
-        """Goes on within other limits, from its next step on."""
-        self.spec = self.spec.model_copy(update={"limits": limits, "final": final})
+    def follow_record(self) -> None:
+        """Goes on within the limits that the record has by now, from its next step on."""
+        record = self.store.study(self.record.id)
+        recorded = StudySpec.model_validate(record.spec)
+        limits = {"limits": recorded.limits, "final": recorded.final}
+        self.spec = self.spec.model_copy(update=limits)
+        self._version = record.version
 
-    def run(self) -> ParetoFront:
+    def run(self, *, recorded_limits: bool = False) -> ParetoFront:
         """Searches until a limit is reached, then runs the final stage.
 
         A study that ended can be run again: with larger limits it goes on, otherwise it has
         nothing left to do.
+
+        Args:
+            recorded_limits: whether the limits are those that the record has when it begins, and
+                not those of the spec that it was made with.
 
         Returns:
             The Pareto front.
@@ -248,14 +257,16 @@ class Study:
         """
         with self.store.coordinate(self.record.id):
             self._adopt_record()
-            spec = self.spec.model_dump(mode="json")
-            if spec != self.record.spec:
+            if recorded_limits:
+                self.follow_record()
+            elif (spec := self.spec.model_dump(mode="json")) != self.record.spec:
                 self._update(spec=spec)
             self._exhausted = False
-            if self._is_done():
-                self._update(wish=None)
+            if self._is_done() and not self._requests():
+                self._update(wish=None, version=self._version)
                 return self.front
             self._update(state=StudyState.RUNNING, stop_reason=None, error=None)
+            self._decided = self._version
             try:
                 reason = self._run_stages()
             except KeyboardInterrupt:
@@ -320,6 +331,8 @@ class Study:
             )
 
     def _teacher_epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        data = {"epoch": epoch, "metrics": dict(metrics)}
+        self.store.add_event(self.record.id, "teacher_epoch", data)
         self._tell("teacher_epoch", epoch=epoch, metrics=metrics)
         if self._stop_asked:
             raise _StopAskedError
@@ -346,8 +359,8 @@ class Study:
         if self._enough:
             return StopReason.ENOUGH
         search = self._of_kind(TrialKind.SEARCH)
-        failed = sum(trial.state is TrialState.FAILED for trial in search)
-        if failed > self.spec.limits.failures:
+        failures = [trial.failure.failure_class for trial in search if trial.failure is not None]
+        if len(failures) - failures.count(FailureClass.CANCELLED) > self.spec.limits.failures:
             return StopReason.FAILURES
         if self.spec.limits.seconds is not None and self.seconds >= self.spec.limits.seconds:
             return StopReason.SECONDS
@@ -369,6 +382,11 @@ class Study:
 
     def _next_search_trial(self) -> Trial | None:
         """What to train next: interrupted work, then a promotion, then something new."""
+        # Taken before the limits are looked at: what is wished later is not decided yet.
+        self._decided = self._version
+        for trial in self._trials.values():
+            if trial.state is TrialState.QUEUED and trial.notes.get(ASKED):
+                return trial
         if self._limit_reached() is not None:
             return None
         search = self._of_kind(TrialKind.SEARCH)
@@ -490,39 +508,50 @@ class Study:
             if prepare is not None and len(self._running) == slots > 1:
                 prepare()
             if self._stop_asked or self._deadline_passed():
-                for attempt_id in self._running:
-                    executor.stop(attempt_id)
+                for attempt_id, running in self._running.items():
+                    if self._stop_asked or not self._trials[running.trial].notes.get(ASKED):
+                        executor.stop(attempt_id)
             for event in executor.poll(_POLL_SECONDS):
                 self._take(event)
 
+    def _requests(self) -> list[OperationRecord]:
+        """What people have asked to be done to single trials, and is not done yet."""
+        return self.store.operations(self.record.id, kinds=TRIAL_REQUESTS, states=("queued",))
+
     def _serve_requests(self, executor: Executor) -> None:
         """Does what people have asked to be done to single trials, and says what came of it."""
-        asked = self.store.operations(self.record.id, kinds=TRIAL_REQUESTS, states=("queued",))
-        for operation in asked:
+        self._cancelled.clear()
+        for operation in self._requests():
             try:
-                response = self._serve(operation, executor)
+                self._serve(operation, executor)
+            except (StoreUnavailableError, StorageFullError):
+                raise
             except AutokdError as error:
                 self.store.end_operation(operation.id, error=error.as_data())
-            else:
-                self.store.end_operation(operation.id, response=response)
 
-    def _serve(self, operation: OperationRecord, executor: Executor) -> dict[str, Any]:
+    def _serve(self, operation: OperationRecord, executor: Executor) -> None:
+        """Does one of them, and says so in the same transaction: none is done twice."""
         store, study = self.store, self.record.id
         if operation.kind == "enqueue":
             if self._admit is None:
                 raise ConflictError("this study takes no candidates from outside")
-            return {"trial": self._add(self._admit(operation.request)).number}
+            suggestion = self._admit(operation.request)
+            suggestion = replace(suggestion, notes={**suggestion.notes, ASKED: True})
+            self.evaluator.cost(suggestion.architecture)  # which is remembered, and takes a while
+            with store.together():
+                trial = self._add(suggestion)
+                store.end_operation(operation.id, response={"trial": trial.number})
+            return
         number = operation.request["trial"]
-        if operation.kind == "retry":
-            self._remember(store.retry_trial(study, number))
-            return {"trial": number}
-        attempts = [id for id, running in self._running.items() if running.trial == number]
-        if attempts:
-            self._cancelled.add(number)
-            executor.stop(attempts[0])
-        else:
-            self._remember(store.cancel_trial(study, number))
-        return {"trial": number}
+        running = [id for id, running in self._running.items() if running.trial == number]
+        if operation.kind == "cancel_trial" and running:
+            self._cancelled[number] = operation.id
+            executor.stop(running[0])
+            return
+        change = store.retry_trial if operation.kind == "retry" else store.cancel_trial
+        with store.together():
+            self._remember(change(study, number))
+            store.end_operation(operation.id, response={"trial": number})
 
     def _deadline_passed(self) -> bool:
         seconds = self.spec.limits.seconds
@@ -548,6 +577,7 @@ class Study:
             checkpoint=root / trial.checkpoint if trial.checkpoint else None,
             teach=trial.kind is not TrialKind.BASELINE,
             test=trial.kind is not TrialKind.SEARCH,
+            recorded=self.store.epochs_recorded(self.record.id, trial.number),
         )
         trial = self._remember(replace(trial, state=TrialState.RUNNING))
         self._running[attempt.id] = _Running(trial.number, lease.token, Path(lease.folder))
@@ -586,15 +616,19 @@ class Study:
                 )
             case Failed():
                 trial = store.fail_attempt(attempt_id, token, event.failure)
-            case Lost() if self._lost_workers(running.trial) + 1 >= _MOST_LOST_WORKERS:
+            case Lost() if self._lost_workers(running) >= _MOST_LOST_WORKERS:
                 message = f"lost {_MOST_LOST_WORKERS} workers, the last: {event.message}"
                 failure = Failure(FailureClass.LOST_WORKER, message)
                 trial = store.fail_attempt(attempt_id, token, failure)
             case Lost():
-                trial = self._release(attempt_id, token, running, AttemptState.LOST)
+                lost = AttemptState.LOST
+                trial = self._release(attempt_id, token, running, lost, event.message)
             case Stopped() if running.trial in self._cancelled:
                 failure = Failure(FailureClass.CANCELLED, "cancelled")
-                trial = store.fail_attempt(attempt_id, token, failure)
+                operation = self._cancelled.pop(running.trial)
+                with store.together():
+                    trial = store.fail_attempt(attempt_id, token, failure)
+                    store.end_operation(operation, response={"trial": running.trial})
             case Stopped():
                 trial = self._release(attempt_id, token, running, AttemptState.STOPPED)
         del self._running[attempt_id]
@@ -602,15 +636,30 @@ class Study:
         self._update(seconds=self.seconds)
         self._tell("failed" if trial.state is TrialState.FAILED else "finished", trial)
 
-    def _lost_workers(self, trial: int) -> int:
-        attempts = self.store.attempts(self.record.id, trial)
-        return sum(attempt.state is AttemptState.LOST for attempt in attempts)
+    def _lost_workers(self, running: _Running) -> int:
+        """How many workers a trial has lost in a row, this one included, without a checkpoint."""
+        root = self.record.folder
+        lost = 0
+        if not (root / running.folder / CHECKPOINT).exists():
+            lost = 1
+            for earlier in reversed(self.store.attempts(self.record.id, running.trial)[:-1]):
+                has_checkpoint = (root / earlier.folder / CHECKPOINT).exists()
+                if earlier.state is not AttemptState.LOST or has_checkpoint:
+                    break
+                lost += 1
+        return lost
 
     def _release(
-        self, attempt_id: int, token: str, running: _Running, state: AttemptState
+        self,
+        attempt_id: int,
+        token: str,
+        running: _Running,
+        state: AttemptState,
+        message: str = "",
     ) -> Trial:
         """Puts a trial back into the queue, to go on from its newest checkpoint."""
-        return self.store.release_attempt(attempt_id, token, state, self._checkpoint(running))
+        checkpoint = self._checkpoint(running)
+        return self.store.release_attempt(attempt_id, token, state, checkpoint, message)
 
     def _checkpoint(self, running: _Running) -> str | None:
         """The checkpoint that the attempt has written, relative to the study's folder."""
@@ -628,11 +677,14 @@ class Study:
         Local workers end with their coordinator, so none can still be at work.
         """
         self.record = self.store.study(self.record.id)
+        self._version = self.record.version
         self._trials = {trial.number: trial for trial in self.store.trials(self.record.id)}
         self._running.clear()
         for lease in self.store.running_attempts(self.record.id):
             running = _Running(lease.trial, lease.token, Path(lease.folder))
-            self._remember(self._release(lease.id, lease.token, running, AttemptState.LOST))
+            message = "the process that ran the study is gone"
+            state = AttemptState.STOPPED  # the trial is not to blame, as it may be for lost workers
+            self._remember(self._release(lease.id, lease.token, running, state, message))
 
     def _is_done(self) -> bool:
         """Whether running again could add nothing: no limit was raised, nothing is left over."""
@@ -640,6 +692,8 @@ class Study:
             return False
         search = self._of_kind(TrialKind.SEARCH)
         open_trials = [trial for trial in self.trials if not trial.state.is_finished()]
+        if any(trial.notes.get(ASKED) and not trial.state.is_finished() for trial in search):
+            return False
         searched = self._limit_reached() is not None or (
             not open_trials
             and self.fidelity.promotion(search, may_start=False) is None
@@ -659,7 +713,7 @@ class Study:
         completed = reason in _WITH_FINAL_STAGE and not self._stop_asked
         state = StudyState.COMPLETED if completed else StudyState.STOPPED
         # One that was interrupted is still wanted: to go on, or to be told as paused or cancelled.
-        wish = {} if self._stop_asked else {"wish": None}
+        wish = {} if self._stop_asked else {"wish": None, "version": self._decided}
         reason = StopReason.USER if self._stop_asked else reason
         self._update(state=state, stop_reason=reason, **wish)
         self._tell("ended")

@@ -41,6 +41,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +139,9 @@ GAIN = "gain"
 """Note of a strategy that can tell: how much the suggestion is expected to improve the front, as a
 multiple of what one standard deviation of a training's noise seems to bring."""
 
+ASKED = "asked"
+"""Note of a trial that a person asked for: it is run whatever limit has been reached."""
+
 FIRST_FINAL_NUMBER = 1_000_000
 """Number of the first trial of the final stage; no search has so many."""
 
@@ -233,8 +237,8 @@ class Trial:
     checkpoint: str | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
 
-    @property
-    def figures(self) -> dict[str, float]:
+    @cached_property
+    def figures(self) -> Mapping[str, float]:
         """Cost and the metrics of the highest finished rung, by name."""
         newest = self.evaluations[-1].metrics if self.evaluations else {}
         return {**self.cost.figures(), **newest}
@@ -264,6 +268,8 @@ class Attempt:
         checkpoint: file to continue from, or None to start afresh.
         teach: whether the teacher guides the training (False for the no-KD baseline).
         test: whether to score the test split at the end (the final stage only).
+        recorded: epochs whose figures are in the record; those after them that the checkpoint has
+            are told again, since who heard of them may have died.
     """
 
     id: int
@@ -278,3 +284,4 @@ class Attempt:
     checkpoint: Path | None = None
     teach: bool = True
     test: bool = False
+    recorded: int = 0

@@ -25,9 +25,11 @@ class Kind(StrEnum):
     WEBHOOK = "whk"
 
 
-_ID = re.compile(
-    rf"({'|'.join(Kind)})_([1-9][0-9]{{0,17}})"
-)  # 18 digits fit a signed 64-bit number
+NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
+"""Names of studies; see `is_name`."""
+
+_NUMBER = "[1-9][0-9]{0,8}"  # what every database takes for a key: 9 digits fit 32 bits
+_ID = re.compile(f"({'|'.join(Kind)})_({_NUMBER})")
 
 
 def id_of(kind: Kind, number: int) -> str:
@@ -53,6 +55,16 @@ def number_of(kind: Kind, text: str) -> int:
 def is_id(text: str) -> bool:
     """Whether `text` is an id of any kind; then no study may be called so."""
     return _ID.fullmatch(text) is not None
+
+
+def is_name(text: str) -> bool:
+    """Whether a study may be called so. What is an id is no name: a path says one or the other."""
+    return re.fullmatch(NAME, text) is not None and not is_id(text)
+
+
+def id_pattern(*kinds: Kind) -> str:
+    """The ids of some kinds as a regular expression, for schemas."""
+    return f"^({'|'.join(kinds)})_{_NUMBER}$"
 
 
 def _article(kind: Kind) -> str:

@@ -13,6 +13,9 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+# Before anything imports it: what it asserts is to be explained.
+pytest.register_assert_rewrite("autokd.executors.testing")
+
 settings.register_profile("autokd", deadline=None, derandomize=True)
 settings.load_profile("autokd")
 

@@ -14,12 +14,18 @@ import search_spaces
 
 _SEARCH_CORE = (
     "autokd",
+    "autokd.analysis",
     "autokd.budget",
+    "autokd.card",
     "autokd.cli",
+    "autokd.describing",
+    "autokd.drawing.svg",
     "autokd.errors",
     "autokd.executors",
+    "autokd.inspector",
     "autokd.multiobjective",
     "autokd.plot",
+    "autokd.readable",
     "autokd.report",
     "autokd.seeding",
     "autokd.space",

@@ -49,6 +49,14 @@ def record(*metrics: str, name: str = "made-up") -> StudyRecord:
         seconds=10.0,
         teacher={"accuracy": 0.98, "loss": 0.1, "parameters": 20_000},
         folder=Path("nowhere"),
+        wish=None,
+        error=None,
+        labels={},
+        owner=None,
+        updated=datetime(2026, 1, 1, tzinfo=UTC),
+        deleted=None,
+        version=1,
+        events=0,
     )
 
 
@@ -133,7 +141,7 @@ def test_html_stands_alone(tmp_path: Path) -> None:
     assert {"svg", "table"} <= loads.tags
     assert not {"script", "link", "img", "iframe", "object"} & loads.tags
     assert not re.search(r"@import|url\((?!#)", text)
-    assert "<h2>Retrained in full</h2><table>" in text
+    assert re.search(r"<h2>Retrained in full</h2><div[^>]*><table>", text)
 
 
 def test_names_are_no_markup(tmp_path: Path) -> None:

@@ -53,6 +53,14 @@ def record(teacher: dict[str, float] | None = TEACHER, **spec: Any) -> StudyReco
         seconds=12.34,
         teacher=teacher,
         folder=Path("nowhere"),
+        wish=None,
+        error=None,
+        labels={},
+        owner=None,
+        updated=datetime(2026, 1, 1, tzinfo=UTC),
+        deleted=None,
+        version=1,
+        events=0,
     )
 
 

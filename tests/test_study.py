@@ -12,7 +12,12 @@ import pytest
 from optuna.distributions import FloatDistribution
 
 from autokd.budget import Budget, Cost
-from autokd.errors import ConflictError, NothingFeasibleError, StorageFullError
+from autokd.errors import (
+    ConflictError,
+    NothingFeasibleError,
+    StorageFullError,
+    StoreUnavailableError,
+)
 from autokd.executors import EpochDone, Event, Failed, Finished, Lost, Stopped
 from autokd.multiobjective import Objective
 from autokd.report import summarise
@@ -31,6 +36,7 @@ from autokd.trial import (
     FailureClass,
     StopReason,
     StudyState,
+    StudyWish,
     Suggestion,
     Trial,
     TrialKind,
@@ -495,3 +501,131 @@ def test_two_coordinators_of_one_study_are_refused(world: World) -> None:
     study = world.study()
     with study.store.coordinate(study.record.id), pytest.raises(ConflictError, match="process"):
         world.study().run()
+
+
+def test_limits_are_those_of_the_record_where_it_is_asked_to_follow_it(world: World) -> None:
+    study = world.study(limits=LimitsSpec(trials=12))
+    spec = {**study.record.spec, "limits": LimitsSpec(trials=3).model_dump()}
+    study.store.change_study(study.record.id, spec=spec)
+    study.run(recorded_limits=True)
+    assert len(search_trials(study)) == 3
+    assert study.store.study(study.record.id).spec["limits"]["trials"] == 3
+
+
+def test_a_wish_to_go_on_that_comes_while_the_study_ends_is_kept(world: World) -> None:
+    study = world.study(limits=LimitsSpec(trials=3))
+    more = {**study.record.spec, "limits": LimitsSpec(trials=5).model_dump()}
+
+    def extended_at_the_end(attempt: Attempt) -> None:
+        if len(study.trials) == 3 and study.store.study(study.record.id).wish is None:
+            study.store.change_study(study.record.id, spec=more, wish=StudyWish.RUN)
+
+    world.executor.fate = extended_at_the_end
+    study.run(recorded_limits=True)
+    assert study.store.study(study.record.id).wish is StudyWish.RUN
+    study.run(recorded_limits=True)
+    assert len(search_trials(study)) == 5
+    assert study.store.study(study.record.id).wish is None
+
+
+def fails_at_first(attempt: Attempt) -> Event | None:
+    if attempt.trial == 1 and attempt.folder.name == "attempt-1":
+        return Failed(attempt.id, attempt.token, Failure(FailureClass.NAN, "loss is nan"))
+    return None
+
+
+def test_a_study_that_is_complete_does_what_is_asked_of_its_trials(world: World) -> None:
+    world.executor.fate = fails_at_first
+    study = world.study()
+    study.run()
+    asked = study.store.add_operation("retry", study.record.id, {"trial": 1})
+    study.run()
+    assert study.store.operation(asked.id).response == {"trial": 1}
+    assert study.trials[1].failure is None
+    assert len(search_trials(study)) == 12
+
+
+def test_a_request_is_done_once_however_the_study_ends_while_it_is_done(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.executor.fate = fails_at_first
+    study = world.study()
+    study.run()
+    asked = study.store.add_operation("retry", study.record.id, {"trial": 1})
+
+    def unavailable(*arguments: object, **more: object) -> None:
+        raise StoreUnavailableError("the database is gone")
+
+    with monkeypatch.context() as patch, pytest.raises(StoreUnavailableError):
+        patch.setattr(study.store, "end_operation", unavailable)
+        study.run()
+    assert study.store.trial(study.record.id, 1).state is TrialState.FAILED
+    assert study.store.operation(asked.id).state == "queued"
+    study.run()
+    assert study.store.operation(asked.id).state == "succeeded"
+    states = [attempt.state for attempt in study.store.attempts(study.record.id, 1)]
+    assert states[:2] == [AttemptState.FAILED, AttemptState.DONE]
+
+
+def test_a_trial_that_is_cancelled_is_no_failure_of_the_study(world: World) -> None:
+    study = world.study(limits=LimitsSpec(trials=12, failures=0))
+    study.run()
+    paused = next(trial for trial in study.trials if trial.state is TrialState.PAUSED)
+    asked = study.store.add_operation("cancel_trial", study.record.id, {"trial": paused.number})
+    study.run()
+    assert study.store.operation(asked.id).state == "succeeded"
+    assert study.record.state is StudyState.COMPLETED
+    failure = study.trials[paused.number].failure
+    assert failure is not None and failure.failure_class is FailureClass.CANCELLED
+
+
+def test_what_ran_when_the_process_died_is_not_held_against_its_trial(world: World) -> None:
+    class Killed(BaseException):
+        pass
+
+    class Sudden(ImmediateExecutor):
+        def submit(self, attempt: Attempt) -> None:
+            raise Killed
+
+        def close(self) -> None:
+            raise Killed
+
+    for _ in range(4):
+        world.executor = Sudden()
+        with pytest.raises(Killed):
+            world.study().run()
+    world.executor = ImmediateExecutor()
+    study = world.study()
+    assert len(study.store.running_attempts(study.record.id)) == 1
+    study.run()
+    states = [attempt.state for attempt in study.store.attempts(study.record.id, 0)]
+    assert states[:5] == [AttemptState.STOPPED] * 4 + [AttemptState.DONE]
+    assert study.trials[0].failure is None
+
+
+def test_what_a_person_asks_for_is_trained_whatever_limit_was_reached(world: World) -> None:
+    world.executor.fate = fails_at_first
+    study = world.study(limits=LimitsSpec(trials=12, epochs=20))
+    study.run()
+    assert study.record.stop_reason is StopReason.EPOCHS
+    before = len(study.trials)
+    study.store.add_operation("retry", study.record.id, {"trial": 1})
+    study.run()
+    assert study.trials[1].state in (TrialState.PAUSED, TrialState.COMPLETE)
+    assert len(study.trials) == before
+
+
+def test_an_extension_that_comes_in_the_final_stage_is_kept(world: World) -> None:
+    study = world.study(limits=LimitsSpec(trials=3), final=FinalSpec(top=1, epochs=20, seeds=1))
+    more = {**study.record.spec, "limits": LimitsSpec(trials=5).model_dump()}
+
+    def extended_in_the_final_stage(attempt: Attempt) -> None:
+        if attempt.test and study.store.study(study.record.id).wish is None:
+            study.store.change_study(study.record.id, spec=more, wish=StudyWish.RUN)
+            study.follow_record()  # as the coordinator has it done
+
+    world.executor.fate = extended_in_the_final_stage
+    study.run(recorded_limits=True)
+    assert study.store.study(study.record.id).wish is StudyWish.RUN
+    study.run(recorded_limits=True)
+    assert len(search_trials(study)) == 5

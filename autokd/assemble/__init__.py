@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from autokd.assemble.parts import Given, Parts, asks_for_latency, load_data
+from autokd.assemble.parts import Given, Parts, asks_for_latency, load_data, teacher_cost
 from autokd.assemble.search import distillation_domain, make_strategy
 from autokd.assemble.spaces import describe_space, load_space
 from autokd.assemble.study import assemble_study
@@ -20,6 +20,7 @@ __all__ = [
     "make_runner",
     "make_scheme",
     "make_strategy",
+    "teacher_cost",
     "threads_of_worker",
     "worker_count",
 ]

@@ -37,6 +37,7 @@ from autokd.strategies.optuna_search import sampler_class
 from autokd.task import Task
 from autokd.teacher import (
     build_teacher_network,
+    input_channels,
     normalised_teacher,
     read_weights,
 )
@@ -153,6 +154,20 @@ def _teacher_network(spec: StudySpec, data: Data | None, device: torch.device) -
             return build_teacher_network(spec.teacher.model, _ANY_TASK)
         network = build_teacher_network(spec.teacher.model, data.task)
         return normalised_teacher(network, spec.teacher, data)
+
+
+def teacher_cost(spec: StudySpec, task: Task) -> Cost | None:
+    """What the teacher of a spec costs on a task, from its shape alone; None if it is custom.
+
+    Raises:
+        UnknownNameError, TeacherError: there is no such network, or not for such images.
+    """
+    if spec.teacher.model == "custom":
+        return None
+    with torch.device("meta"):
+        network = build_teacher_network(spec.teacher.model, task)
+    channels = input_channels(spec.teacher.model, task)
+    return measure_cost(network, replace(task, input_shape=(channels, *task.input_shape[1:])))
 
 
 def _latency(spec: StudySpec, given: Given, data: Data, device: torch.device) -> float:

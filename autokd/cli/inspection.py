@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,7 +15,6 @@ from autokd.cli.output import (
     StudyName,
     duration,
     figure,
-    find_study,
     importing,
     plural,
     print_json,
@@ -25,41 +23,33 @@ from autokd.cli.output import (
     table,
     write,
 )
+from autokd.cli.records import Server, open_records
 
 if TYPE_CHECKING:
-    from autokd.store import Store, StudyRecord
+    from autokd.trial import Trial
 
 TrialNumber = Annotated[int, typer.Argument(metavar="N", min=0, help="Number of the trial.")]
 
 
-def _open(storage: str) -> Store:
-    from autokd.store import Store
-
-    return Store.open(storage, create=False)
-
-
-def _summary(store: Store, record: StudyRecord) -> dict[str, Any]:
-    from autokd.report import summarise
-
-    return {**summarise(record, store.trials(record.id)), "state": store.state_now(record)}
-
-
 def front(
+    context: typer.Context,
     study: StudyName,
     plot: Annotated[
         Path | None, typer.Option(help="Draw the front: a .png, .svg or .html file.")
     ] = None,
     storage: Storage = DEFAULT_STORAGE,
+    server: Server = None,
     as_json: Json = False,
 ) -> None:
     """Show the Pareto front of a study, and the students retrained in full."""
-    with _open(storage) as store:
-        record = find_study(store, study)
-        summary = _summary(store, record)
+    with open_records(context, storage, server) as records:
+        found = records.study(study)
+        summary = records.summary(found)
         if plot is not None:
             from autokd.plot import plot_front
 
-            plot_front(record, store.trials(record.id), plot)
+            record = records.record(found)
+            plot_front(record, records.trials(record), plot)
     if as_json:
         print_json(summary)
     else:
@@ -68,21 +58,18 @@ def front(
         say(f"drawn: {plot}")
 
 
-def list_studies(storage: Storage = DEFAULT_STORAGE, as_json: Json = False) -> None:
+def list_studies(
+    context: typer.Context,
+    deleted: Annotated[
+        bool, typer.Option("--deleted", help="Those that were deleted, in place of the others.")
+    ] = False,
+    storage: Storage = DEFAULT_STORAGE,
+    server: Server = None,
+    as_json: Json = False,
+) -> None:
     """List the studies in the record."""
-    with _open(storage) as store:
-        records = store.studies()
-        rows = [
-            {
-                "id": record.id,
-                "study": record.name,
-                "state": store.state_now(record),
-                "stop_reason": record.stop_reason.value if record.stop_reason else None,
-                "created": record.created.isoformat(timespec="seconds"),
-                "seconds": round(record.seconds, 1),
-            }
-            for record in records
-        ]
+    with open_records(context, storage, server) as records:
+        rows = [study.as_data() for study in records.studies(deleted=deleted)]
     if as_json:
         print_json(rows)
         return
@@ -91,23 +78,29 @@ def list_studies(storage: Storage = DEFAULT_STORAGE, as_json: Json = False) -> N
         [
             (
                 str(row["id"]),
-                str(row["study"]),
-                str(row["state"]),
-                str(row["stop_reason"] or "-"),
-                str(row["created"]),
-                duration(float(str(row["seconds"]))),
+                row["study"],
+                row["state"],
+                row["stop_reason"] or "-",
+                row["created"],
+                duration(row["seconds"]),
             )
             for row in rows
         ],
     )
 
 
-def show_study(study: StudyName, storage: Storage = DEFAULT_STORAGE, as_json: Json = False) -> None:
+def show_study(
+    context: typer.Context,
+    study: StudyName,
+    storage: Storage = DEFAULT_STORAGE,
+    server: Server = None,
+    as_json: Json = False,
+) -> None:
     """Show a study: its spec, its trials and its front."""
-    with _open(storage) as store:
-        record = find_study(store, study)
-        summary = _summary(store, record)
-        trials = [_trial_row(store, trial) for trial in store.trials(record.id)]
+    with open_records(context, storage, server) as records:
+        found = records.study(study)
+        summary, record = records.summary(found), records.record(found)
+        trials = [_trial_row(trial) for trial in records.trials(record)]
     if as_json:
         print_json({**summary, "spec": record.spec, "all_trials": trials})
         return
@@ -130,31 +123,7 @@ def show_study(study: StudyName, storage: Storage = DEFAULT_STORAGE, as_json: Js
     )
 
 
-def delete_study(
-    study: StudyName,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    storage: Storage = DEFAULT_STORAGE,
-    as_json: Json = False,
-) -> None:
-    """Delete a study with its trials, checkpoints and logs."""
-    import shutil
-
-    with _open(storage) as store:
-        record = find_study(store, study)
-        if not yes:
-            if not sys.stdin.isatty():
-                raise typer.BadParameter("pass --yes: there is no terminal to ask on")
-            question = f"Delete {record.name} and its files in {record.folder}?"
-            typer.confirm(question, abort=True, err=True)
-        folder = store.delete_study(record.id)
-        shutil.rmtree(folder, ignore_errors=True)
-    if as_json:
-        print_json({"study": record.name, "deleted": True})
-    else:
-        say(f"deleted {record.name}")
-
-
-def _trial_row(store: Store, trial: Any) -> dict[str, Any]:
+def _trial_row(trial: Trial) -> dict[str, Any]:
     return {
         "trial": trial.number,
         "kind": trial.kind.value,
@@ -174,31 +143,24 @@ def _trial_row(store: Store, trial: Any) -> dict[str, Any]:
 
 
 def show_trial(
+    context: typer.Context,
     study: StudyName,
     trial: TrialNumber,
     storage: Storage = DEFAULT_STORAGE,
+    server: Server = None,
     as_json: Json = False,
 ) -> None:
     """Show one trial: its student, figures, rungs and attempts."""
-    from autokd.executors import LOG
-
-    with _open(storage) as store:
-        record = find_study(store, study)
-        found = store.trial(record.id, trial)
+    with open_records(context, storage, server) as records:
+        record = records.record(records.study(study))
+        found = records.trial(record, trial)
         row = {
-            **_trial_row(store, found),
+            **_trial_row(found),
             "rungs": [
                 {"epochs": evaluation.epochs, **evaluation.metrics}
                 for evaluation in found.evaluations
             ],
-            "attempts": [
-                {
-                    "n": attempt.n,
-                    "state": attempt.state.value,
-                    "log": str(record.folder / attempt.folder / LOG),
-                }
-                for attempt in store.attempts(record.id, trial)
-            ],
+            "attempts": records.attempts(record, trial),
         }
     if as_json:
         print_json(row)
@@ -225,23 +187,21 @@ def show_trial(
 
 
 def show_logs(
+    context: typer.Context,
     study: StudyName,
     trial: TrialNumber,
     storage: Storage = DEFAULT_STORAGE,
+    server: Server = None,
     as_json: Json = False,
 ) -> None:
     """Print the logs of a trial's attempts, oldest first."""
-    from autokd.executors import LOG
-
-    with _open(storage) as store:
-        record = find_study(store, study)
-        number = store.trial(record.id, trial).number
-        attempts = store.attempts(record.id, number)
-    rows = []
-    for attempt in attempts:
-        path = record.folder / attempt.folder / LOG
-        text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
-        rows.append({"n": attempt.n, "state": attempt.state.value, "log": str(path), "text": text})
+    with open_records(context, storage, server) as records:
+        record = records.record(records.study(study))
+        number = records.trial(record, trial).number
+        rows = [
+            {**attempt, "text": records.log(record, number, attempt)}
+            for attempt in records.attempts(record, number)
+        ]
     if as_json:
         print_json(rows)
         return
@@ -297,7 +257,7 @@ def show_schema(as_json: Json = False) -> None:
 
 
 def upgrade_database(storage: Storage = DEFAULT_STORAGE, as_json: Json = False) -> None:
-    """Bring a database of an older autokd up to this version."""
+    """Bring a database of an older autokd up to this version; a SQLite file is copied first."""
     from autokd.store import Store
 
     Store.upgrade(storage)

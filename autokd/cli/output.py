@@ -7,7 +7,7 @@ import os
 import signal
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -15,10 +15,12 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from autokd.errors import AutokdError, NotFoundError
-
-if TYPE_CHECKING:
-    from autokd.store import Store, StudyRecord
+from autokd.errors import AutokdError
+from autokd.readable import duration as duration
+from autokd.readable import figure as figure
+from autokd.readable import plural as plural
+from autokd.readable import scaled as scaled
+from autokd.readable import share_of as share_of
 
 Json = Annotated[bool, typer.Option("--json", help="Data as JSON on stdout.")]
 Storage = Annotated[
@@ -52,16 +54,6 @@ _TEXT_COLUMNS = frozenset(
     )
 )
 """Columns that stand to the left; numbers stand to the right."""
-
-
-def find_study(store: Store, name_or_number: str) -> StudyRecord:
-    """The study that a person means: by name, else by number. Raises NotFoundError."""
-    try:
-        return store.study(name_or_number)
-    except NotFoundError:
-        if not name_or_number.isdecimal():
-            raise
-        return store.study(int(name_or_number))
 
 
 @contextmanager
@@ -132,51 +124,6 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str =
 def write(message: str = "") -> None:
     """A line of data for people, on stdout."""
     stdout().print(message, highlight=False, markup=False)
-
-
-def figure(name: str, value: float | None) -> str:
-    """A figure in the unit that people read it in; an absent one is a dash."""
-    if value is None:
-        return "-"
-    if name.endswith("_sd"):
-        return figure(name.removesuffix("_sd"), value)
-    if "accuracy" in name:
-        return f"{100 * value:.2f} %"
-    if name.endswith("_bytes"):
-        return f"{value / 1024:.1f} KiB" if value < 2**20 else f"{value / 2**20:.1f} MiB"
-    if name == "parameters" and value < 10**7:
-        return f"{int(value):,}"
-    if name in ("parameters", "macs"):
-        return scaled(value)
-    return f"{value:.3g}"
-
-
-def scaled(value: float) -> str:
-    """A count with a decimal unit: 27.1k, 1.50M."""
-    for factor, unit in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
-        if value >= factor:
-            return f"{value / factor:#.3g}".rstrip(".") + unit
-    return f"{value:.0f}"
-
-
-def plural(number: int, noun: str) -> str:
-    """1 epoch, 2 epochs."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def duration(seconds: float) -> str:
-    """A time span: 8 s, 3 min 20 s, 2 h 5 min."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
-
-
-def share_of(value: float | None, whole: float | None) -> str:
-    """`value` as a share of the teacher's figure."""
-    return f"{100 * value / whole:.1f} %" if value is not None and whole else "-"
 
 
 def print_summary(summary: Mapping[str, Any]) -> None:

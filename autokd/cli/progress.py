@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from rich.console import Console
 from rich.live import Live
@@ -15,8 +15,9 @@ from rich.table import Table
 from rich.text import Text
 
 from autokd.cli.output import duration, figure, plural, stderr
+from autokd.multiobjective import Objective, ParetoFront
 from autokd.report import count
-from autokd.study import Happening, Observer, Study
+from autokd.study import Happening
 from autokd.trial import Trial, TrialKind
 
 if TYPE_CHECKING:
@@ -28,8 +29,35 @@ _RATE_WINDOW = 60
 """Epochs over which the rate is measured."""
 
 
+class Search(Protocol):
+    """What is shown of a search, whichever process runs it."""
+
+    @property
+    def trials(self) -> list[Trial]:
+        """All trials of all kinds."""
+        ...
+
+    @property
+    def front(self) -> ParetoFront:
+        """The Pareto front of the trials finished so far."""
+        ...
+
+    @property
+    def objectives(self) -> Sequence[Objective]:
+        """Its axes."""
+        ...
+
+    @property
+    def seconds(self) -> float:
+        """Wall time spent searching."""
+        ...
+
+
+Display = Callable[[Search, Happening], None]
+
+
 @contextmanager
-def progress_display(spec: StudySpec, *, quiet: bool) -> Iterator[Observer]:
+def progress_display(spec: StudySpec, *, quiet: bool) -> Iterator[Display]:
     """An observer that shows what happens, while the context lasts."""
     console = stderr()
     if quiet:
@@ -48,11 +76,11 @@ class _Panel:
 
     spec: StudySpec
     stage: str = "preparing"
-    study: Study | None = None
+    study: Search | None = None
     running: dict[int, str] = field(default_factory=dict)
     finished: deque[float] = field(default_factory=lambda: deque(maxlen=_RATE_WINDOW))
 
-    def observe(self, study: Study, happening: Happening) -> None:
+    def observe(self, study: Search, happening: Happening) -> None:
         """Takes note of what happened."""
         self.study = study
         trial = happening.trial
@@ -98,7 +126,7 @@ class _Lines:
     console: Console
     spec: StudySpec
 
-    def observe(self, study: Study, happening: Happening) -> None:
+    def observe(self, study: Search, happening: Happening) -> None:
         """Prints a line if the thing is worth one."""
         trial = happening.trial
         if happening.kind == "teacher_epoch":
@@ -123,7 +151,7 @@ def _teacher_epoch(happening: Happening, spec: StudySpec) -> str:
     return f"{happening.epoch} of {spec.teacher.epochs}"
 
 
-def _title(study: Study, trial: Trial) -> str:
+def _title(study: Search, trial: Trial) -> str:
     """What a trial is, by the number of the search trial that found its student."""
     if trial.kind is TrialKind.SEARCH:
         return f"trial {trial.number}"
@@ -154,19 +182,19 @@ def _outcome(trial: Trial) -> str:
     )
 
 
-def _counts(study: Study, spec: StudySpec) -> str:
+def _counts(study: Search, spec: StudySpec) -> str:
     counts = count(study.trials)
     failed = f", {counts['failed']} failed" if counts["failed"] else ""
     return f"{counts['total']}/{spec.limits.trials} trials, {counts['complete']} complete{failed}"
 
 
-def _retrained(study: Study) -> str:
+def _retrained(study: Search) -> str:
     retrainings = [trial for trial in study.trials if trial.kind is not TrialKind.SEARCH]
     done = sum(trial.state.is_finished() for trial in retrainings)
     return f"{done}/{len(retrainings)} retrainings"
 
 
-def _best(study: Study) -> str:
+def _best(study: Search) -> str:
     front = study.front
     if not front.trials:
         return "-"
@@ -175,13 +203,13 @@ def _best(study: Study) -> str:
     return f"{figure(metric, best.figures.get(metric))} (trial {best.number})"
 
 
-def _time(study: Study, spec: StudySpec) -> str:
+def _time(study: Search, spec: StudySpec) -> str:
     spent = study.seconds
     left = _seconds_left(study, spec)
     return duration(spent) + (f", about {duration(left)} left" if left else "")
 
 
-def _seconds_left(study: Study, spec: StudySpec) -> float | None:
+def _seconds_left(study: Search, spec: StudySpec) -> float | None:
     """Of the search, by the share of trials begun; at most what the limit in seconds leaves."""
     begun = count(study.trials)["total"]
     if not begun:

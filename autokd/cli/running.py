@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-import shlex
 import signal
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from autokd.cli.ending import conclude
 from autokd.cli.output import (
     DEFAULT_STORAGE,
     Json,
@@ -19,16 +20,15 @@ from autokd.cli.output import (
     StudyName,
     duration,
     figure,
-    find_study,
     importing,
     plural,
     print_json,
-    print_summary,
     say,
     stderr,
     table,
     write,
 )
+from autokd.cli.records import Server, open_records, options_of, remote_records, server_of
 
 if TYPE_CHECKING:
     from autokd.spec import StudySpec
@@ -37,9 +37,14 @@ if TYPE_CHECKING:
 SpecFile = Annotated[Path, typer.Argument(metavar="FILE", help="The study file, YAML or JSON.")]
 
 
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
+
+
 def search(
+    context: typer.Context,
     spec_file: SpecFile,
     storage: Storage = DEFAULT_STORAGE,
+    server: Server = None,
     trials: Annotated[
         int | None, typer.Option(min=1, help="Instead of the file's limits.trials.")
     ] = None,
@@ -49,7 +54,7 @@ def search(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Instead of the file's execution.workers.")
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")] = False,
+    quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
     """Search for students, train them under the teacher's guidance, report the front.
@@ -57,51 +62,51 @@ def search(
     The same file again continues where the study was: after a crash,
     after Ctrl-C, or with larger limits. Ctrl-C once stops after the
     running epochs; twice, at once. Nothing is lost.
+
+    With --server the study runs there, and is watched from here:
+    Ctrl-C ends the watching only. The same file again watches it again.
     """
+    url = server_of(context, server)
+    if url is not None:
+        spec = _spec(spec_file, trials, seconds, workers)
+        _search_there(spec, url, quiet=quiet, as_json=as_json)
+        return
     with importing():
         from autokd.assemble import assemble_study
         from autokd.cli.progress import progress_display
         from autokd.report import summarise
-        from autokd.spec import read_study
 
-    spec = _with_overrides(read_study(spec_file), trials, seconds, workers)
+    spec = _spec(spec_file, trials, seconds, workers)
     with progress_display(spec, quiet=quiet) as observe:
         study = assemble_study(spec, storage=storage, observe=observe)
         with study.store, _stopping_when_interrupted(study):
             before = len(study.trials)
             study.run()
             summary = summarise(study.record, study.trials)
-    if as_json:
-        print_json(summary)
-    else:
-        print_summary(summary)
-    _say_what_next(summary, storage, found_nothing_to_do=len(study.trials) == before > 0)
-    _exit_as_ended(summary)
+    conclude(
+        summary,
+        options_of(storage),
+        as_json=as_json,
+        found_nothing_to_do=len(study.trials) == before > 0,
+    )
 
 
-def _say_what_next(summary: Mapping[str, Any], storage: str, *, found_nothing_to_do: bool) -> None:
-    name, state = summary["study"], summary["state"]
-    where = "" if storage == DEFAULT_STORAGE else f" --storage {shlex.quote(storage)}"
-    say("")
-    if _has_failed(summary):
-        failed = plural(summary["trials"]["failed"], "trial")
-        too_many = summary["stop_reason"] == "failures"
-        say(
-            f"{failed} failed, {'more than limits.failures bears' if too_many else 'none finished'}"
-        )
-        say(f"why: autokd study show {name}{where}, then autokd trial logs {name} N{where}")
-    elif state == "stopped":
-        say("stopped; run the same command again to go on")
-    elif found_nothing_to_do:
-        say("nothing was left to do; raise a limit to go on, for example --trials N")
-    if summary["front"] and state == "completed":
-        say(f"next: autokd front {name} --plot front.png{where}")
-        say(f"      autokd export {name} --best -o {name}-student{where}")
+def _search_there(spec: StudySpec, url: str, *, quiet: bool, as_json: bool) -> None:
+    from autokd.cli.watching import watch
+
+    with remote_records(url) as records:
+        study, asked = records.launch(spec)
+        if asked and not quiet:
+            say(f"{study.name} is study {study.id} of {url}, and runs there; Ctrl-C leaves it so")
+        watch(records, study, quiet=quiet, as_json=as_json, found_nothing_to_do=not asked)
 
 
-def _with_overrides(
-    spec: StudySpec, trials: int | None, seconds: float | None, workers: int | None
+def _spec(
+    spec_file: Path, trials: int | None, seconds: float | None, workers: int | None
 ) -> StudySpec:
+    from autokd.spec import read_study
+
+    spec = read_study(spec_file)
     limits = {"trials": trials, "seconds": seconds}
     given = {name: value for name, value in limits.items() if value is not None}
     execution = {"workers": workers} if workers else {}
@@ -135,37 +140,19 @@ def _stopping_when_interrupted(study: Study) -> Iterator[None]:
 _INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 
 
-def _exit_as_ended(summary: Mapping[str, Any]) -> None:
-    if summary["stop_reason"] == "user":
-        raise typer.Exit(130)
-    if _has_failed(summary):
-        raise typer.Exit(8)
-
-
-def _has_failed(summary: Mapping[str, Any]) -> bool:
-    """Whether the search bore too many failures, or ended with nothing but failures."""
-    trials = summary["trials"]
-    if summary["state"] != "completed":
-        return bool(summary["stop_reason"] == "failures")
-    return bool(trials["failed"]) and not (trials["complete"] or trials["pruned"])
-
-
 def check(
+    context: typer.Context,
     spec_file: SpecFile,
     samples: Annotated[int, typer.Option(min=1, help="Architectures to sample.")] = 200,
+    server: Server = None,
     as_json: Json = False,
 ) -> None:
     """Say what a study file means, without training: sizes, budgets, feasible share, time."""
-    with importing():
-        from autokd.checking import check_study
-        from autokd.spec import read_study
-
-    with stderr().status("sampling the search space") as status:
-        result = check_study(
-            read_study(spec_file),
-            samples=samples,
-            report=lambda done: status.update(f"sampling the search space: {done} of {samples}"),
-        )
+    url = server_of(context, server)
+    if url is not None:
+        result = _check_there(spec_file, url)
+    else:
+        result = _check_here(spec_file, samples)
     if result["samples"] < samples:
         say(f"sampled {result['samples']} of {samples} architectures, since each takes long")
     if as_json:
@@ -174,6 +161,27 @@ def check(
         _print_check(result)
     if not result["feasible_share"]:
         raise typer.Exit(6)
+
+
+def _check_here(spec_file: Path, samples: int) -> dict[str, Any]:
+    with importing():
+        from autokd.checking import check_study
+        from autokd.spec import read_study
+
+    with stderr().status("sampling the search space") as status:
+        return check_study(
+            read_study(spec_file),
+            samples=samples,
+            report=lambda done: status.update(f"sampling the search space: {done} of {samples}"),
+        )
+
+
+def _check_there(spec_file: Path, url: str) -> dict[str, Any]:
+    from autokd.spec import read_study
+
+    spec = read_study(spec_file)
+    with remote_records(url) as records, stderr().status("sampling the search space"):
+        return records.check(spec)
 
 
 def _print_check(result: dict[str, Any]) -> None:
@@ -202,6 +210,7 @@ def _print_check(result: dict[str, Any]) -> None:
 
 
 def export(
+    context: typer.Context,
     study: StudyName,
     best: Annotated[bool, typer.Option("--best", help="The best student in the limits.")] = False,
     trial: Annotated[int | None, typer.Option(min=0, help="The student of this trial.")] = None,
@@ -217,24 +226,21 @@ def export(
     ] = None,
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder to write.")] = Path("student"),
     storage: Storage = DEFAULT_STORAGE,
+    server: Server = None,
     as_json: Json = False,
 ) -> None:
     """Write a student as files, and verify that they compute what it computes."""
-    with importing():
-        from autokd.exporting import export_student
-        from autokd.store import Store
-
     if best == (trial is not None):
         raise typer.BadParameter("expected either --best or --trial N")
     if not best and (max_parameters or max_memory):
         raise typer.BadParameter("--max-parameters and --max-memory go with --best only")
-    with Store.open(storage, create=False) as store:
-        result = export_student(
-            store,
-            find_study(store, study).name,
+    limits = _export_limits(max_parameters, max_memory)
+    with open_records(context, storage, server) as records:
+        result = records.export(
+            records.study(study),
             out,
             trial=trial,
-            limits=_export_limits(max_parameters, max_memory),
+            limits=limits,
             formats=formats or ["onnx", "safetensors"],
         )
     if as_json:
@@ -269,10 +275,18 @@ def coordinator(
     slots: Annotated[
         int | None, typer.Option(min=1, help="Trials at a time; left out: one per core.")
     ] = None,
-    storage: Storage = DEFAULT_STORAGE,
+    storage: Annotated[
+        str, typer.Option(envvar="AUTOKD_STORAGE", help="Database: a path, or an SQLAlchemy URL.")
+    ] = DEFAULT_STORAGE,
     files: Annotated[
-        Path | None, typer.Option(help="Folder of logs and checkpoints; left out: beside SQLite.")
+        Path | None,
+        typer.Option(
+            envvar="AUTOKD_FILES", help="Folder of logs and checkpoints; left out: beside SQLite."
+        ),
     ] = None,
+    while_stdin_is_open: Annotated[
+        bool, typer.Option(hidden=True, help="End when stdin does: with who started it.")
+    ] = False,
 ) -> None:
     """Run the studies that are queued in the record, until it is stopped.
 
@@ -287,5 +301,14 @@ def coordinator(
         running = Coordinator(store, slots or slots_of_this_machine())
         for each in _INTERRUPTS:
             signal.signal(each, lambda number, frame: running.stop())
-        say(f"running the studies of {storage} in {plural(running.slots, 'slot')}")
+        if while_stdin_is_open:
+            threading.Thread(target=_until_stdin_ends, args=[running.stop], daemon=True).start()
+        say(f"a coordinator runs the studies in {plural(running.slots, 'slot')}")
         running.run()
+
+
+def _until_stdin_ends(then: Callable[[], None]) -> None:
+    # Not through Python's buffer, whose lock a waiting thread would keep when the process ends.
+    while os.read(0, 1024):
+        pass
+    then()

@@ -24,6 +24,8 @@ class Child:
     def __init__(self, kind: str, store: Store, id: int, *, log: Path) -> None:
         self.version = 0
         """Of the study, as the process knows it."""
+        self.since = 0
+        """Number of the study's newest event when the process was started."""
         self._said: dict[str, str] = {}
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as output:

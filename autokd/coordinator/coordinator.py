@@ -7,13 +7,14 @@ import os
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from itertools import islice
 
 from autokd.coordinator.child import Child
-from autokd.errors import ConflictError, NotFoundError, StoreUnavailableError
-from autokd.store import OperationRecord, Store, StudyRecord
-from autokd.study import TRIAL_REQUESTS
+from autokd.errors import ConflictError, NotFoundError, StorageFullError, StoreUnavailableError
+from autokd.store import TRIAL_REQUESTS, OperationRecord, Store, StudyRecord
 from autokd.trial import StudyState, StudyWish
 
 _LOG = logging.getLogger(__name__)
@@ -25,10 +26,13 @@ _BEAT_SECONDS = 5.0
 _TICK_SECONDS = 0.25
 
 _MOST_DEATHS = 3
-"""A study whose process dies so often in a row is taken to kill it."""
+"""What kills its process so often in a row, without an epoch in between, is given up."""
 
 _PATIENCE_SECONDS = 10.0
 """How long a study is left alone whose process could not begin or has died."""
+
+_NO_FAULT_OF_THE_STUDY = (ConflictError.exit_code, StorageFullError.exit_code)
+"""Codes of processes that found no database, no room, or another process at the study."""
 
 
 class Coordinator:
@@ -54,7 +58,7 @@ class Coordinator:
         self._stop = threading.Event()
         self._children: dict[int, Child] = {}
         self._operation: tuple[OperationRecord, Child] | None = None
-        self._deaths: dict[int, int] = {}
+        self._deaths: Counter[tuple[str, int]] = Counter()
         self._not_before: dict[int, float] = {}
 
     def stop(self) -> None:
@@ -73,13 +77,11 @@ class Coordinator:
             try:
                 while not self._stop.is_set():
                     try:
-                        self._bury()
-                        self._see_to_studies()
-                        self._see_to_operations()
+                        self.tick()
                         if time.monotonic() - beaten >= _BEAT_SECONDS:
                             self.store.beat(record.id, self._shares())
                             beaten = time.monotonic()
-                    except StoreUnavailableError as error:
+                    except (StoreUnavailableError, StorageFullError) as error:
                         _LOG.warning("%s", error)
                         self._stop.wait(_PATIENCE_SECONDS / 10)
                     self._stop.wait(_TICK_SECONDS)
@@ -87,6 +89,12 @@ class Coordinator:
                 self._close()
                 with suppress(StoreUnavailableError):
                     self.store.remove_coordinator(record.id)
+
+    def tick(self) -> None:
+        """Looks once at what is wanted and at what has ended, and does what follows from it."""
+        self._bury()
+        self._see_to_studies()
+        self._see_to_operations()
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -113,33 +121,49 @@ class Coordinator:
         """Starts, steers and stops processes until all is as people want it."""
         wanted = {study.id: study for study in self.store.wanted_studies()}
         for study_id, child in self._children.items():
-            self._steer(child, wanted.get(study_id) or self.store.study(study_id))
-        waiting = [
+            self._steer(child, wanted.get(study_id) or self._study(study_id))
+        waiting = (
             study
             for study in wanted.values()
             if study.wish in (StudyWish.RUN, StudyWish.STOP)
             and study.id not in self._children
             and self._not_before.get(study.id, 0.0) <= time.monotonic()
-        ]
-        for study in waiting[: self.slots - len(self._children)]:
+            # One of a coordinator that was killed may still be ending.
+            and not self.store.is_run(study)
+        )
+        for study in list(islice(waiting, self.slots - len(self._children))):
             self._start(study)
         shares = self._shares()
         for study_id, child in self._children.items():
             child.tell(f"slots {shares[str(study_id)]}")
         self._wake_those_with_requests(wanted)
 
+    def _study(self, study_id: int) -> StudyRecord | None:
+        """A study, if it is still in the record."""
+        with suppress(NotFoundError):
+            return self.store.study(study_id)
+        return None
+
     def _start(self, study: StudyRecord) -> None:
-        child = Child("study", self.store, study.id, log=study.folder / "study.log")
-        child.version = study.version
+        try:
+            child = Child("study", self.store, study.id, log=study.folder / "study.log")
+        except OSError as error:  # no room for its log, or for one more process
+            _LOG.warning("study %s can not be started: %s", study.name, error)
+            self._not_before[study.id] = time.monotonic() + _PATIENCE_SECONDS
+            return
+        child.version, child.since = study.version, study.events
         self._children[study.id] = child
         self._steer(child, study)
 
-    def _steer(self, child: Child, study: StudyRecord) -> None:
+    def _steer(self, child: Child, study: StudyRecord | None) -> None:
+        if study is None or study.deleted is not None:
+            child.tell(StudyWish.CANCEL.value)
+            return
         if study.wish is None:
             return  # it ends by itself
         if study.wish is not StudyWish.RUN:
             child.tell(study.wish.value)
-        elif child.told(StudyWish.PAUSE.value) or child.told(StudyWish.CANCEL.value):
+        elif any(child.told(wish.value) for wish in StudyWish if wish is not StudyWish.RUN):
             return  # it is wanted again while it ends, and is started again when it has
         if study.version != child.version:
             child.version = study.version
@@ -153,6 +177,8 @@ class Coordinator:
                 continue
             try:
                 self.store.change_study(study_id, wish=StudyWish.RUN)
+            except StoreUnavailableError:
+                raise
             except (NotFoundError, ConflictError) as error:  # it was deleted
                 self.store.end_operation(operation.id, error=error.as_data())
 
@@ -170,25 +196,48 @@ class Coordinator:
             code = child.poll()
             if code is None:
                 continue
+            study = self._study(study_id)
+            if study is not None:
+                self._note_end(study, child, code)
             del self._children[study_id]
             child.release()
-            study = self.store.study(study_id)
-            if code == 0 or study.state is StudyState.FAILED:
-                self._deaths.pop(study_id, None)
-            elif code == ConflictError.exit_code:
-                self._not_before[study_id] = time.monotonic() + _PATIENCE_SECONDS
-            else:
-                self._note_death(study, code)
 
-    def _note_death(self, study: StudyRecord, code: int) -> None:
-        deaths = self._deaths[study.id] = self._deaths.get(study.id, 0) + 1
+    def _note_end(self, study: StudyRecord, child: Child, code: int) -> None:
+        death = ("study", study.id)
+        if code and study.wish is None:
+            self._refuse_requests(study)
+        if code in _NO_FAULT_OF_THE_STUDY:
+            self._not_before[study.id] = time.monotonic() + _PATIENCE_SECONDS
+            return
+        if code == 0 or study.wish is None:  # it has said itself how it ended
+            self._deaths.pop(death, None)
+            return
         _LOG.warning("the process of study %s ended with %d", study.name, code)
-        self._not_before[study.id] = time.monotonic() + _PATIENCE_SECONDS * (deaths - 1)
+        if any(event.kind == "epoch" for event in self.store.events(study.id, child.since)):
+            self._deaths.pop(death, None)
+        deaths = self._deaths[death] + 1
         if deaths >= _MOST_DEATHS:
-            error = f"its process died {deaths} times in a row; the log says more: study.log"
-            self._deaths.pop(study.id)
+            self._give_up(study, f"its process died {deaths} times in a row; study.log says more")
+            deaths = 0
+        self._deaths[death] = deaths
+        self._not_before[study.id] = time.monotonic() + _PATIENCE_SECONDS * max(0, deaths - 1)
+
+    def _refuse_requests(self, study: StudyRecord) -> None:
+        """Ends what was asked of the trials of a study that failed, and would fail again."""
+        asked = self.store.operations(study.id, kinds=TRIAL_REQUESTS, states=("queued",))
+        why = study.error or study.stop_reason or study.status
+        error = ConflictError(f"study {study.name!r} can not go on: {why}")
+        for operation in asked:
+            self.store.end_operation(operation.id, error=error.as_data())
+
+    def _give_up(self, study: StudyRecord, error: str) -> None:
+        try:
             with self.store.coordinate(study.id):
                 self.store.update_study(study.id, state=StudyState.FAILED, error=error, wish=None)
+        except StoreUnavailableError:
+            raise
+        except ConflictError as held:  # somebody runs it from the command line
+            _LOG.warning("study %s: %s", study.name, held)
 
     # Operations
 
@@ -197,21 +246,40 @@ class Coordinator:
         if self._operation is not None:
             operation, child = self._operation
             code = child.poll()
-            if code is None and self.store.operation(operation.id).state == "cancelled":
-                child.kill()
-                return
             if code is None:
+                if self.store.operation(operation.id).state == "cancelled":
+                    child.kill()
                 return
-            child.release()
+            self._note_end_of_operation(operation, code)
             self._operation = None
-            # It has written its end itself, unless it died.
-            error = ConflictError("its process died", hint="ask for it again").as_data()
-            self.store.end_operation(operation.id, error=error)
-        queued = self.store.operations(kinds=OPERATIONS, states=("queued",))
-        if queued:
-            operation = self.store.begin_operation(queued[0].id)
+            child.release()
+        for operation in self.store.operations(kinds=OPERATIONS, states=("queued",))[:1]:
+            self._start_operation(operation)
+
+    def _start_operation(self, operation: OperationRecord) -> None:
+        try:
+            begun = self.store.begin_operation(operation.id)
             log = self.store.files / "operations.log"
-            self._operation = operation, Child("operation", self.store, operation.id, log=log)
+            self._operation = begun, Child("operation", self.store, begun.id, log=log)
+        except StoreUnavailableError:
+            raise
+        except ConflictError:
+            pass  # it was cancelled in between
+        except OSError as error:  # no room for its log, or for one more process
+            failed = ConflictError(f"it can not be started: {error}", hint="ask for it again")
+            self.store.end_operation(operation.id, error=failed.as_data())
+
+    def _note_end_of_operation(self, operation: OperationRecord, code: int) -> None:
+        """Queues it again if its process has died; else that has written the end itself."""
+        death = ("operation", operation.id)
+        if code == 0 or self._deaths[death] + 1 >= _MOST_DEATHS:
+            del self._deaths[death]
+            error = ConflictError("its process died again and again", hint="operations.log")
+            self.store.end_operation(operation.id, error=error.as_data())
+            return
+        if code not in _NO_FAULT_OF_THE_STUDY:
+            self._deaths[death] += 1
+        self.store.requeue_operations(OPERATIONS)
 
     def _close(self) -> None:
         """Ends all processes, which stop after their running epochs."""

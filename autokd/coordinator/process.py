@@ -12,11 +12,12 @@ import os
 import shutil
 import sys
 import threading
-from collections.abc import Callable
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
-from autokd.errors import AutokdError, ConflictError, StoreUnavailableError
+from autokd.errors import AutokdError, ConflictError, NotFoundError, StoreUnavailableError
+from autokd.files import bytes_in
 from autokd.store import OperationRecord, Store
 from autokd.trial import StudyState
 
@@ -29,10 +30,10 @@ _LAST_SECONDS = 30.0
 """How long a process may take to end when its coordinator is gone."""
 
 
-def main(kind: str, id: int, commands: IO[str]) -> int:
+def main(kind: str, id: int, commands: Iterator[str]) -> int:
     """Runs it; gives the exit code."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    url, files = commands.readline().strip(), commands.readline().strip()
+    url, files = next(commands), next(commands)
     with Store.open(url, create=False, files=files) as store:
         work = _run_study if kind == "study" else _run_operation
         try:
@@ -43,14 +44,19 @@ def main(kind: str, id: int, commands: IO[str]) -> int:
     return 0
 
 
-def _run_study(store: Store, study_id: int, commands: IO[str]) -> None:
+def _run_study(store: Store, study_id: int, commands: Iterator[str]) -> None:
     # Torch takes seconds to load; what arrives meanwhile waits in the pipe.
     from autokd.assemble import assemble_study
     from autokd.spec import read_study
 
     record = store.study(study_id)
+    if record.deleted is not None:
+        return
     try:
-        study = assemble_study(read_study(record.spec), storage=store.url, files=store.files)
+        # With its record: by its name alone, one that is deleted meanwhile would be made anew.
+        study = assemble_study(
+            read_study(record.spec), storage=store.url, files=store.files, record=record
+        )
     except StoreUnavailableError:
         raise  # it is tried again
     except AutokdError as error:
@@ -59,7 +65,7 @@ def _run_study(store: Store, study_id: int, commands: IO[str]) -> None:
     with study.store:
         _listen(commands, lambda line: _steer(study, line), study.cancel)
         try:
-            study.run()
+            study.run(recorded_limits=True)
         except AutokdError:
             raise
         except Exception as error:  # the boundary of the process: people must learn of our bugs
@@ -72,8 +78,6 @@ def _fail(store: Store, study_id: int, error: str) -> None:
 
 
 def _steer(study: Study, line: str) -> None:
-    from autokd.spec import read_study
-
     word, _, rest = line.partition(" ")
     match word:
         case "slots":
@@ -85,27 +89,31 @@ def _steer(study: Study, line: str) -> None:
         case "cancel":
             study.cancel()
         case "reload":
-            spec = read_study(study.store.study(study.record.id).spec)
-            study.change_limits(spec.limits, spec.final)
+            study.follow_record()
 
 
-def _listen(commands: IO[str], steer: Callable[[str], None], end: Callable[[], None]) -> None:
+def _listen(commands: Iterator[str], steer: Callable[[str], None], end: Callable[[], None]) -> None:
     """Follows the coordinator's lines in a thread, and ends the process with their end."""
 
     def follow() -> None:
-        for line in commands:
-            steer(line.strip())
+        try:
+            for line in commands:
+                steer(line)
+        except AutokdError as error:  # it is started again, and then knows what was asked
+            _LOG.warning("%s", error)
         end()
         threading.Timer(_LAST_SECONDS, os._exit, [1]).start()
 
     threading.Thread(target=follow, daemon=True).start()
 
 
-def _run_operation(store: Store, operation_id: int, commands: IO[str]) -> None:
+def _run_operation(store: Store, operation_id: int, commands: Iterator[str]) -> None:
     operation = store.operation(operation_id)
     _listen(commands, lambda line: os._exit(1), lambda: os._exit(1))
     try:
         response = _OPERATIONS[operation.kind](store, operation)
+    except StoreUnavailableError:
+        raise  # it is tried again
     except AutokdError as error:
         store.end_operation(operation_id, error=error.as_data())
     except Exception as error:  # the boundary of the process: people must learn of our bugs
@@ -134,6 +142,9 @@ def _export(store: Store, operation: OperationRecord) -> dict[str, Any]:
         formats=request["formats"],
         recorded=False,
     )
+    shutil.rmtree(
+        folder, ignore_errors=True
+    )  # of one that died before it could say that it was done
     os.replace(partial, folder)
     return {"export": operation.id, "student": written}
 
@@ -141,18 +152,15 @@ def _export(store: Store, operation: OperationRecord) -> dict[str, Any]:
 def _purge(store: Store, operation: OperationRecord) -> dict[str, Any]:
     """Deletes a study with its files; says how many bytes that freed."""
     assert operation.study_id is not None
-    study = store.study(operation.study_id)
-    if study.deleted is None:
-        raise ConflictError(f"study {study.name!r} is not deleted", hint="delete it first")
-    freed = bytes_in(study.folder)
-    folder = store.delete_study(study.id)
+    folder = store.study_folder(operation.study_id)
+    freed = bytes_in(folder)
+    with suppress(NotFoundError):  # one that died has deleted it, and left the files
+        study = store.study(operation.study_id)
+        if study.deleted is None:
+            raise ConflictError(f"study {study.name!r} is not deleted", hint="delete it first")
+        store.delete_study(study.id)
     shutil.rmtree(folder, ignore_errors=True)
     return {"bytes": freed - bytes_in(folder)}
-
-
-def bytes_in(folder: Path) -> int:
-    """Size of all files in a folder, of those below it too; 0 if there is no such folder."""
-    return sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_dir())
 
 
 _OPERATIONS: dict[str, Callable[[Store, OperationRecord], dict[str, Any]]] = {
@@ -161,5 +169,16 @@ _OPERATIONS: dict[str, Callable[[Store, OperationRecord], dict[str, Any]]] = {
 }
 
 
+def _lines(descriptor: int) -> Iterator[str]:
+    """Lines from a pipe until its end.
+
+    Not through Python's buffer, whose lock a waiting thread would keep when the process ends.
+    """
+    rest = b""
+    while chunk := os.read(descriptor, 4096):
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from (line.decode() for line in lines)
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], int(sys.argv[2]), sys.stdin))
+    sys.exit(main(sys.argv[1], int(sys.argv[2]), _lines(0)))

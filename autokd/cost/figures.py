@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import chain
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +19,15 @@ from autokd.task import Task
 aten = torch.ops.aten
 
 
-def measure_cost(network: nn.Module, task: Task) -> Cost:
+class Observer(Protocol):
+    """Is told of every operator while a network is costed; must not keep tensors alive."""
+
+    def __call__(self, operator: Any, arguments: Sequence[Any], result: Any, macs: int) -> None:
+        """Called when an operator of `aten` has run, with its MACs."""
+        ...
+
+
+def measure_cost(network: nn.Module, task: Task, observe: Observer | None = None) -> Cost:
     """The cost of one inference with batch size 1, from shapes alone.
 
     The network runs once on the `meta` device, in evaluation mode and without gradients, and is
@@ -35,6 +43,7 @@ def measure_cost(network: nn.Module, task: Task) -> Cost:
     Args:
         network: takes images (n, channels, height, width).
         task: gives the shape of the image.
+        observe: is told of every operator, in the order in which they run.
     """
     weights: list[Tensor] = [*network.parameters(), *network.buffers()]
     meta = {id(tensor): tensor.detach().to("meta") for tensor in weights}
@@ -44,7 +53,7 @@ def measure_cost(network: nn.Module, task: Task) -> Cost:
     )
     substitutes = {name: meta[id(tensor)] for name, tensor in named}
     image = torch.empty(1, *task.input_shape, device="meta")
-    meter = _Meter(meta.values(), image)
+    meter = _Meter(meta.values(), image, observe)
     with _evaluating(network), torch.no_grad(), meter:
         torch.func.functional_call(network, substitutes, (image,), tie_weights=False)
     return Cost(
@@ -75,8 +84,11 @@ class _Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leave
         peak: largest value of `live` so far.
     """
 
-    def __init__(self, weights: Iterable[Tensor], image: Tensor) -> None:
+    def __init__(
+        self, weights: Iterable[Tensor], image: Tensor, observe: Observer | None = None
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # likewise
+        self._observe = observe
         self.macs = self.live = self.peak = 0
         self._known = {weight.untyped_storage()._cdata: weight for weight in weights}
         self._alive: dict[int, weakref.ref[torch.UntypedStorage]] = {}
@@ -96,8 +108,10 @@ class _Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leave
         for tensor in result if isinstance(result, tuple | list) else (result,):
             if isinstance(tensor, Tensor):
                 self._track(tensor)
-        if func in _MACS:
-            self.macs += _MACS[func](result, *args)
+        macs = _MACS[func](result, *args) if func in _MACS else 0
+        self.macs += macs
+        if self._observe is not None:
+            self._observe(func, args, result, macs)
         return result
 
     def _track(self, tensor: Tensor) -> None:

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+_Curve = dict[int, dict[str, float]]
+"""The figures of each epoch, kept with the checkpoint."""
+
 _SECONDS_PER_CHECKPOINT = 2.0
 """Epochs that are shorter share a checkpoint, which takes some milliseconds to write."""
 
@@ -96,8 +99,8 @@ class StudentRunner:
             StorageFullError: the disk has no room for the checkpoint.
         """
         try:
-            training = self._begin(attempt)
-            metrics = self._train(training, attempt, report)
+            training, curve = self._begin(attempt)
+            metrics = self._train(training, curve, attempt, report)
             if attempt.test:
                 scores = self._scores(training.network, self._data.test())
                 metrics |= {f"test_{name}": value for name, value in scores.items()}
@@ -111,13 +114,14 @@ class StudentRunner:
                 f"lower the batch size or the budget's peak_activation_bytes ({error})",
             ) from error
 
-    def _begin(self, attempt: Attempt) -> Training:
+    def _begin(self, attempt: Attempt) -> tuple[Training, _Curve]:
+        """The training where it is to go on, and the figures of its epochs so far."""
         if attempt.checkpoint is not None:
             try:
                 return self._continue(attempt, attempt.checkpoint)
             except CheckpointError as error:
                 _log.warning("training starts afresh: %s", error)
-        return self._fresh(attempt)
+        return self._fresh(attempt), {}
 
     def _fresh(self, attempt: Attempt) -> Training:
         data = self._data
@@ -144,8 +148,9 @@ class StudentRunner:
             teacher_logits=None if outputs is None else outputs.epoch,
         )
 
-    def _continue(self, attempt: Attempt, checkpoint: Path) -> Training:
+    def _continue(self, attempt: Attempt, checkpoint: Path) -> tuple[Training, _Curve]:
         state = load_checkpoint(checkpoint, attempt.architecture)
+        curve: _Curve = state.pop("curve", {})  # checkpoints of older versions have none
         training = self._fresh(attempt)
         try:
             training.load_state_dict(state)
@@ -156,16 +161,20 @@ class StudentRunner:
                 f"expected at most {attempt.epochs} finished epochs, "
                 f"got {training.epoch} in {checkpoint}"
             )
-        return training
+        return training, curve
 
     def _train(
         self,
         training: Training,
+        curve: _Curve,
         attempt: Attempt,
         report: Callable[[int, Mapping[str, float]], None],
     ) -> dict[str, float]:
         scores: dict[str, float] | None = None
         saved = time.monotonic()
+        for epoch in range(attempt.recorded + 1, training.epoch + 1):
+            if epoch in curve:
+                report(epoch, curve[epoch])
         while training.epoch < attempt.epochs:
             terms = training.run_epoch()
             scores = self._scores(training.network, self._data.validation)
@@ -176,17 +185,18 @@ class StudentRunner:
                 terms["loss"],
                 scores["accuracy"],
             )
+            means = {f"train_{name}": float(mean) for name, mean in terms.items()}
+            curve[training.epoch] = scores | means
             if time.monotonic() - saved >= _SECONDS_PER_CHECKPOINT:
-                _save(training, attempt)
+                _save(training, curve, attempt)
                 saved = time.monotonic()
-            means = {f"train_{name}": mean for name, mean in terms.items()}
             try:
-                report(training.epoch, scores | means)
+                report(training.epoch, curve[training.epoch])
             except BaseException:
                 # However the executor asks to stop: what was trained is kept, then it is obeyed.
-                _save(training, attempt)
+                _save(training, curve, attempt)
                 raise
-        _save(training, attempt)
+        _save(training, curve, attempt)
         if scores is None:  # the checkpoint was of the last epoch already
             scores = self._scores(training.network, self._data.validation)
         return scores
@@ -245,9 +255,9 @@ def _build(
         return Normalised(space.build(architecture, task), mean, std)
 
 
-def _save(training: Training, attempt: Attempt) -> None:
+def _save(training: Training, curve: _Curve, attempt: Attempt) -> None:
     path = attempt.folder / CHECKPOINT
-    save_checkpoint(path, attempt.architecture, training.state_dict())
+    save_checkpoint(path, attempt.architecture, {**training.state_dict(), "curve": curve})
 
 
 def _is_out_of_memory(error: MemoryError | RuntimeError) -> bool:

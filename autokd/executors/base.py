@@ -27,7 +27,8 @@ class Runner(Protocol):
         """Trains from the attempt's checkpoint to its epochs, and scores the student.
 
         `report` is to be called after each epoch, when the checkpoint of that epoch is on disk:
-        it does not return if the attempt is to stop. Metrics must be numbers.
+        it does not return if the attempt is to stop. Metrics must be numbers. Epochs of the
+        checkpoint that come after `attempt.recorded` are reported first.
 
         Raises:
             TrialFailed: the trial fails with this class. Any other exception fails it too, with

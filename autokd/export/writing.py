@@ -16,9 +16,9 @@ import torch
 from torch import nn
 
 from autokd.budget import Cost
+from autokd.card import model_card
 from autokd.data import ImageSet
 from autokd.errors import UnknownNameError, VerificationError
-from autokd.export.card import model_card
 from autokd.export.formats import FORMATS, verify
 from autokd.space import Architecture
 from autokd.task import Task

@@ -8,7 +8,7 @@ from autokd.multiobjective.dominance import (
     is_non_dominated,
     non_dominated_ranks,
 )
-from autokd.multiobjective.hypervolume import hypervolume
+from autokd.multiobjective.hypervolume import hypervolume, hypervolume_history
 from autokd.multiobjective.objective import Objective, losses
 from autokd.multiobjective.pareto_front import ParetoFront
 
@@ -18,6 +18,7 @@ __all__ = [
     "best_first",
     "crowding_distance",
     "hypervolume",
+    "hypervolume_history",
     "is_non_dominated",
     "losses",
     "non_dominated_ranks",

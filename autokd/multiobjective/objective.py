@@ -49,5 +49,9 @@ def losses(objectives: Sequence[Objective], figures: Iterable[Mapping[str, float
     Returns:
         An (n, m) array; smaller is better, NaN where a figure was not measured.
     """
-    rows = [[objective.loss(one) for objective in objectives] for one in figures]
-    return np.asarray(rows, dtype=float).reshape(len(rows), len(objectives))
+    names = [objective.metric for objective in objectives]
+    signs = [-1.0 if objective.direction == "maximize" else 1.0 for objective in objectives]
+    # The sign is given to whole columns: fronts of 10,000 trials are asked for while people wait.
+    rows = [[one.get(name, math.nan) for name in names] for one in figures]
+    table: np.ndarray = np.array(rows, dtype=float).reshape(len(rows), len(names)) * signs
+    return table

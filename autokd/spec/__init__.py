@@ -38,12 +38,19 @@ from autokd.spec.models import (
     TradeSpec,
     TrainingSpec,
 )
-from autokd.spec.names import SEARCH_SPACE_GROUP, TORCHVISION_SETS, installed_spaces
+from autokd.spec.names import (
+    SEARCH_SPACE_GROUP,
+    TEACHERS,
+    TORCHVISION_SETS,
+    ExportFormat,
+    installed_spaces,
+)
 from autokd.spec.quantity import Quantity
 from autokd.spec.reading import read_study, study_schema
 
 __all__ = [
     "SEARCH_SPACE_GROUP",
+    "TEACHERS",
     "TORCHVISION_SETS",
     "AugmentationSpec",
     "AutoKDSpec",
@@ -57,6 +64,7 @@ __all__ = [
     "DistillationSpec",
     "EvolutionSpec",
     "ExecutionSpec",
+    "ExportFormat",
     "FidelitySpec",
     "FinalSpec",
     "ImageFolderSpec",

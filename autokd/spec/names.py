@@ -1,10 +1,11 @@
-"""Names that a study file may use, as far as they can be known without loading torch."""
+"""Names that people may use, as far as they can be known without loading torch."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 from importlib.metadata import EntryPoint, entry_points
+from typing import Literal
 
 from autokd.errors import did_you_mean
 
@@ -43,6 +44,12 @@ DATA_SETS = (CUSTOM, "digits", "image_folder", "npz", *TORCHVISION_SETS)
 _RESNETS = tuple(f"resnet{depth}" for depth in (8, 14, 20, 32, 44, 56, 110))
 _RESNETS_4X = ("resnet8x4", "resnet32x4")
 _WIDE_RESNETS = ("wrn16_1", "wrn16_2", "wrn28_10", "wrn40_1", "wrn40_2")
+TEACHERS = (*_RESNETS, *_RESNETS_4X, *_WIDE_RESNETS)
+"""Networks for small images that `teacher.model` may be; wrn<depth>_<widening> has more."""
+
+ExportFormat = Literal["onnx", "safetensors", "pt2"]
+"""Formats that a student can be exported in."""
+
 _WIDE = re.compile(r"wrn(\d{1,3})_(\d{1,2})")
 _TORCHVISION_MODEL = re.compile(r"torchvision/\w+")
 
@@ -71,12 +78,11 @@ def check_teacher(name: str) -> str:
     Raises:
         ValueError: no teacher network can have this name.
     """
-    if name in (CUSTOM, *_RESNETS, *_RESNETS_4X) or _TORCHVISION_MODEL.fullmatch(name):
+    if name in (CUSTOM, *TEACHERS) or _TORCHVISION_MODEL.fullmatch(name):
         return name
     wide = _WIDE.fullmatch(name)
     if wide is None:
-        known = (*_RESNETS, *_RESNETS_4X, *_WIDE_RESNETS, "torchvision/<name>")
-        raise UnknownWordError(name, known)
+        raise UnknownWordError(name, (*TEACHERS, "torchvision/<name>"))
     depth, widening = int(wide[1]), int(wide[2])
     if depth < 10 or depth % 6 != 4 or widening < 1:
         raise ValueError(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from autokd.store.access import ReusedKeyError
+from autokd.store.once import one_request
+from autokd.store.operations import TRIAL_REQUESTS
 from autokd.store.records import ArtifactRecord, AttemptRecord, EventRecord, StudyRecord
 from autokd.store.service_records import (
     AuditRecord,
@@ -16,6 +18,7 @@ from autokd.store.service_records import (
 from autokd.store.store import Store
 
 __all__ = [
+    "TRIAL_REQUESTS",
     "ArtifactRecord",
     "AttemptRecord",
     "AuditRecord",
@@ -29,4 +32,5 @@ __all__ = [
     "TokenRecord",
     "UploadRecord",
     "WebhookRecord",
+    "one_request",
 ]

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.exc import IntegrityError
 
-from autokd.errors import ConflictError, NotFoundError
+from autokd.errors import ConflictError, NotFoundError, StoreUnavailableError
 from autokd.store.database import Database
+from autokd.store.once import NOBODY, has_made
 from autokd.store.service_records import AuditRecord, TokenRecord
 from autokd.store.service_rows import AuditRow, IdempotencyRow, TokenRow
 
 _IDEMPOTENT_FOR = timedelta(hours=24)
+_UNDER_WAY_FOR = timedelta(seconds=10)
+"""Whoever took a request on and made nothing for so long is taken to be dead."""
+
 _USED_TO_THE = timedelta(minutes=1)
-_NOBODY = 0
-"""Owner of the idempotency keys of requests that come without a token."""
 
 
 class Access(Database):
@@ -58,7 +61,8 @@ class Access(Database):
                 return None
             found = TokenRecord.of(row)
         if found.last_used is None or now - found.last_used > _USED_TO_THE:
-            with self._write() as session:
+            # Who may not be noted down, because another process writes, may still read.
+            with suppress(StoreUnavailableError), self._write() as session:
                 used = session.get(TokenRow, found.id)
                 if used is not None:
                     used.last_used = now
@@ -99,7 +103,7 @@ class Access(Database):
             fingerprint: of all that it asks for, 64 hexadecimal digits.
 
         Returns:
-            The response that it had when it came first; None: it comes first now.
+            The response that it had when it came first; None: it has none yet, and is to be done.
 
         Raises:
             ConflictError: the key was used for another request, or its first one is under way.
@@ -108,17 +112,25 @@ class Access(Database):
         try:
             with self._write() as session:
                 session.execute(
-                    delete(IdempotencyRow).where(IdempotencyRow.created < now - _IDEMPOTENT_FOR)
+                    delete(IdempotencyRow).where(
+                        (IdempotencyRow.created < now - _IDEMPOTENT_FOR)
+                        | (
+                            IdempotencyRow.response.is_(None)
+                            & (IdempotencyRow.created < now - _UNDER_WAY_FOR)
+                        )
+                    )
                 )
-                row = session.get(IdempotencyRow, (owner or _NOBODY, key))
+                row = session.get(IdempotencyRow, (owner or NOBODY, key), with_for_update=True)
                 if row is None:
                     session.add(
                         IdempotencyRow(
-                            owner=owner or _NOBODY, key=key, fingerprint=fingerprint, created=now
+                            owner=owner or NOBODY, key=key, fingerprint=fingerprint, created=now
                         )
                     )
                     return None
                 known, response = row.fingerprint, row.response
+                if known == fingerprint and has_made(row):
+                    return None
         except IntegrityError:  # the same key, at the same moment
             known, response = fingerprint, None
         if known != fingerprint:
@@ -134,13 +146,13 @@ class Access(Database):
         return dict(response)
 
     def end_request(self, owner: int | None, key: str, response: Mapping[str, Any] | None) -> None:
-        """Keep the response of a request; None: it changed nothing and may come again."""
+        """Keep the response of a request; None: it has none and may come again."""
         with self._write() as session:
-            row = session.get(IdempotencyRow, (owner or _NOBODY, key))
-            if row is not None and response is None:
+            row = session.get(IdempotencyRow, (owner or NOBODY, key))
+            if row is not None and response is not None:
+                row.response = dict(response)
+            elif row is not None and not has_made(row):
                 session.delete(row)
-            elif row is not None:
-                row.response = dict(response or {})
 
     # Audit
 
@@ -175,6 +187,11 @@ class Access(Database):
             query = query.where(AuditRow.id < before)
         with self._read() as session:
             return [AuditRecord.of(row) for row in session.scalars(query)]
+
+    def count_audits(self) -> int:
+        """Length of the audit log."""
+        with self._read() as session:
+            return session.scalar(select(func.count()).select_from(AuditRow)) or 0
 
 
 class ReusedKeyError(ConflictError):

@@ -6,6 +6,7 @@ import errno
 import json
 import math
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
 from autokd.errors import (
@@ -25,6 +27,9 @@ from autokd.errors import (
 )
 
 _BUSY_SECONDS = 30
+_CONNECTIONS = 50
+"""Of one process: more than a server has threads, since one that waits to write keeps its own."""
+
 _WRITES = "autokd_writes"
 _UNAVAILABLE = ("SQLITE_CANTOPEN", "SQLITE_IOERR", "SQLITE_PERM", "SQLITE_AUTH", "08", "57P")
 """No connection (08), or a server that shuts down (57P)."""
@@ -44,23 +49,45 @@ class Database:
     def __init__(self, url: URL, files: Path) -> None:
         self.url = url.render_as_string(hide_password=False)
         self.files = files
-        self._engine = connect(url)
+        self._engine = connect(url, exists=True)
         self._writes = self._engine.execution_options(**{_WRITES: True})
+        self._joint = threading.local()
 
     def close(self) -> None:
         """Close all connections. The store can not be used afterwards."""
         self._engine.dispose()
 
     @contextmanager
+    def together(self) -> Iterator[None]:
+        """One transaction of all that this thread reads and writes in the block."""
+        with self._write() as session:
+            before = getattr(self._joint, "session", None)
+            self._joint.session = session
+            try:
+                yield
+            finally:
+                self._joint.session = before
+
+    @contextmanager
     def _read(self) -> Iterator[Session]:
         """One consistent view of the record."""
-        with translated(self._engine.url), Session(self._engine) as session, session.begin():
+        with self._transaction(self._engine) as session:
             yield session
 
     @contextmanager
     def _write(self) -> Iterator[Session]:
         """One transaction: all of it is committed when the block ends, or nothing at all."""
-        with translated(self._engine.url), Session(self._writes) as session, session.begin():
+        with self._transaction(self._writes) as session:
+            yield session
+
+    @contextmanager
+    def _transaction(self, engine: Engine) -> Iterator[Session]:
+        joint: Session | None = getattr(self._joint, "session", None)
+        if joint is not None:
+            yield joint
+            joint.flush()
+            return
+        with translated(engine.url), Session(engine) as session, session.begin():
             yield session
 
 
@@ -95,11 +122,13 @@ def sqlite_path(url: URL) -> Path | None:
     return Path(url.database).absolute()
 
 
-def connect(url: URL, *, migrates: bool = False) -> Engine:
+def connect(url: URL, *, exists: bool = False, migrates: bool = False) -> Engine:
     """An engine; nothing is opened yet.
 
     Args:
         url: a parsed URL.
+        exists: whether there must be a database: in place of a file that was moved away since,
+            SQLite would make an empty one.
         migrates: whether it is to make or replace tables. SQLite then keeps its log in a second
             file (WAL, for good), and does not delete the rows that refer to a replaced table.
     """
@@ -109,15 +138,24 @@ def connect(url: URL, *, migrates: bool = False) -> Engine:
             json_serializer=to_json,
             json_deserializer=from_json,
             pool_pre_ping=True,  # a server may have been restarted since
-            pool_size=20,
-            max_overflow=40,
+            pool_size=_CONNECTIONS,
         )
     engine = create_engine(
         url,
         json_serializer=to_json,
         json_deserializer=from_json,
+        pool_size=_CONNECTIONS,
         connect_args={} if "timeout" in url.query else {"timeout": _BUSY_SECONDS},
     )
+
+    path = sqlite_path(url)
+
+    @event.listens_for(engine, "do_connect")
+    def _require_file(*_arguments: object) -> None:
+        if exists and path is not None and not path.exists():
+            raise StoreUnavailableError(
+                f"the database {path} is gone", hint="bring the file back; nothing else was changed"
+            )
 
     @event.listens_for(engine, "connect")
     def _configure(connection: sqlite3.Connection, _record: object) -> None:
@@ -187,6 +225,10 @@ def translated(url: URL) -> Iterator[None]:
         if error.orig is None:
             raise
         raise _translation(error.orig, url) or error from error
+    except PoolTimeoutError as error:
+        raise StoreUnavailableError(
+            "all connections to the database are busy", hint="try again in a moment"
+        ) from error
     except sqlite3.Error as error:
         # Raised while a connection is set up, before SQLAlchemy can wrap it.
         raise _translation(error, url) or error from error
@@ -209,7 +251,7 @@ def _translation(error: BaseException, url: URL) -> AutokdError | None:
             hint="wait for the other process or end it, then do this again",
         )
     if code.startswith(("SQLITE_READONLY", "25006")):
-        return ConflictError(
+        return StoreUnavailableError(
             f"the database {place} can only be read ({error})",
             hint="make the file and its folder writable, or name another database",
         )
@@ -219,13 +261,11 @@ def _translation(error: BaseException, url: URL) -> AutokdError | None:
             hint="name another file, or move this one away",
         )
     if code.startswith("SQLITE_CORRUPT"):
-        return ConflictError(
+        return StoreUnavailableError(
             f"the database {place} is damaged ({error})",
             hint="restore it from a backup; `sqlite3 FILE .recover` saves what can be saved",
         )
-    if code.startswith(
-        ("SQLITE_CANTOPEN", "SQLITE_IOERR", "SQLITE_PERM", "SQLITE_AUTH", "08", "57P")
-    ) or (not code and type(error).__name__ == "OperationalError"):
+    if code.startswith(_UNAVAILABLE) or (not code and type(error).__name__ == "OperationalError"):
         return StoreUnavailableError(
             f"the database {place} can not be opened, read or written ({error})",
             hint="check that its folder exists, that it may be written, and that a server answers",

@@ -6,13 +6,17 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from autokd.errors import ConflictError, NotFoundError
 from autokd.store.database import Database
+from autokd.store.once import made_before, note_made
 from autokd.store.service_records import CoordinatorRecord, OperationRecord
 from autokd.store.service_rows import CoordinatorRow, OperationRow
+
+TRIAL_REQUESTS = ("cancel_trial", "enqueue", "retry")
+"""Kinds of operations that the process that runs a study does, since it alone writes its trials."""
 
 
 class Operations(Database):
@@ -21,8 +25,11 @@ class Operations(Database):
     def add_operation(
         self, kind: str, study_id: int | None, request: Mapping[str, Any], owner: int | None = None
     ) -> OperationRecord:
-        """Queue an operation."""
+        """Queue an operation; the one that the same request has queued, if it comes again."""
         with self._write() as session:
+            before = made_before(session, "operation")
+            if before is not None:
+                return OperationRecord.of(_find(session, before))
             row = OperationRow(
                 kind=kind,
                 study_id=study_id,
@@ -33,6 +40,7 @@ class Operations(Database):
             )
             session.add(row)
             session.flush()
+            note_made(session, "operation", row.id)
             session.refresh(row)
             return OperationRecord.of(row)
 
@@ -101,6 +109,8 @@ class Operations(Database):
         """Give an operation up. Raises NotFoundError, ConflictError if it has ended."""
         with self._write() as session:
             row = _find(session, operation_id, lock=True)
+            if row.kind == "purge" and row.state == "running":
+                raise ConflictError(f"operation {operation_id} deletes already")
             if row.state not in ("queued", "running"):
                 raise ConflictError(f"operation {operation_id} has {row.state}")
             row.state, row.ended = "cancelled", datetime.now(UTC)
@@ -122,13 +132,14 @@ class Operations(Database):
     def beat(self, coordinator_id: int, shares: Mapping[str, int]) -> None:
         """Record that a coordinator lives, and how many slots it gives to which study."""
         with self._write() as session:
-            row = session.get_one(CoordinatorRow, coordinator_id)
-            row.heartbeat, row.shares = datetime.now(UTC), dict(shares)
+            row = session.get(CoordinatorRow, coordinator_id)
+            if row is not None:  # else another one has taken it for dead
+                row.heartbeat, row.shares = datetime.now(UTC), dict(shares)
 
     def remove_coordinator(self, coordinator_id: int) -> None:
         """Record that a coordinator has ended."""
         with self._write() as session:
-            session.delete(session.get_one(CoordinatorRow, coordinator_id))
+            session.execute(delete(CoordinatorRow).where(CoordinatorRow.id == coordinator_id))
 
     def coordinators(self) -> list[CoordinatorRecord]:
         """Those that said that they started and not that they ended, oldest first."""

@@ -125,8 +125,8 @@ class EventRecord:
         study: id of the study.
         number: 1, 2, 3, … in the study, in the order in which it happened.
         time: when, in UTC.
-        kind: `study` or `trial` for a change of state, `epoch` for a finished epoch, else a word of
-            the one who wrote it.
+        kind: `study` or `trial` for a change of state, `epoch` and `teacher_epoch` for a finished
+            epoch, else a word of the one who wrote it.
         data: JSON data; the new `state` for a change of state, and the number of the `trial`.
     """
 

@@ -6,13 +6,15 @@ Alembic; a test holds them equal to the scripts in `migrations/`.
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from sqlalchemy import column, inspect, select, table
 from sqlalchemy.engine import URL, Connection
 
 from autokd.errors import NotFoundError, StoreVersionError
-from autokd.store.database import connect, translated, writing
+from autokd.store.database import connect, sqlite_path, translated, writing
 
 REVISIONS = ("0001", "0002")
 """Every version, oldest first."""
@@ -46,6 +48,8 @@ def prepare(url: URL, *, create: bool) -> None:
 def upgrade(url: URL) -> None:
     """Bring a database to the newest version in one transaction; the newest is left as it is.
 
+    A SQLite file is copied first: `autokd.db` of version 0001 is kept as `autokd.db.0001`.
+
     Raises:
         NotFoundError: there is no database.
         StoreVersionError: it is newer than this autokd, or not ours.
@@ -56,7 +60,18 @@ def upgrade(url: URL) -> None:
     if revision not in REVISIONS:
         raise _too_new(url, revision)
     if revision != REVISIONS[-1]:
+        path = sqlite_path(url)
+        if path is not None:
+            with translated(url):
+                _copy(path, path.with_name(f"{path.name}.{revision}"))
         _migrate(url)
+
+
+def _copy(path: Path, copy: Path) -> None:
+    """A whole copy of a database, of what is still in its log too."""
+    copy.unlink(missing_ok=True)
+    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(copy)) as target:
+        source.backup(target)
 
 
 def _revision(url: URL) -> str | None:

@@ -18,6 +18,7 @@ from autokd.errors import ConflictError, StaleVersionError
 from autokd.store.database import Database, translated
 from autokd.store.journal import log
 from autokd.store.lookup import find_study, lock_study
+from autokd.store.once import made_before, note_made
 from autokd.store.records import StudyRecord
 from autokd.store.rows import StudyRow
 from autokd.trial import StopReason, StudyState, StudyWish
@@ -40,6 +41,9 @@ _MOVES = {
     StudyState.FAILED: {StudyState.RUNNING},
 }
 
+_LOOK_SECONDS = 0.5
+"""Those who only look whether a study is run hold its lock for less."""
+
 _ENDED = "~"
 """Stands in the recorded name of a deleted study, and in no other: the name is free again."""
 
@@ -56,7 +60,7 @@ class Studies(Database):
         labels: Mapping[str, str] | None = None,
         owner: int | None = None,
     ) -> StudyRecord:
-        """Record a new study.
+        """Record a new study; the one that the same request has recorded, if it comes again.
 
         Args:
             name: unique in the database.
@@ -84,9 +88,13 @@ class Studies(Database):
         )
         try:
             with self._write() as session:
+                before = made_before(session, "study")
+                if before is not None:
+                    return self._study(find_study(session, before))
                 session.add(row)
                 session.flush()
                 _tell(session, row)
+                note_made(session, "study", row.id)
                 session.flush()
                 session.refresh(row)
                 return self._study(row)
@@ -115,6 +123,10 @@ class Studies(Database):
             )
             return [self._study(row) for row in rows]
 
+    def is_run(self, record: StudyRecord) -> bool:
+        """Whether a process runs the study, as far as can be seen from this machine."""
+        return record.folder.exists() and _may_be_held(record.folder)
+
     def state_now(self, record: StudyRecord) -> str:
         """The status; `interrupted` if the study is to run and no process runs it."""
         if record.state is not StudyState.RUNNING or _may_be_held(record.folder):
@@ -132,8 +144,20 @@ class Studies(Database):
         teacher: Mapping[str, Any] | None | _Unset = UNSET,
         wish: StudyWish | None | _Unset = UNSET,
         error: str | None | _Unset = UNSET,
+        version: int | None = None,
     ) -> StudyRecord:
         """Change what is given and nothing else; for the process that runs the study.
+
+        Args:
+            study_id: the study.
+            spec: new spec.
+            state: new state.
+            stop_reason: why its search ended.
+            seconds: wall time spent searching.
+            teacher: figures of the teacher.
+            wish: what a coordinator is to do with it.
+            error: why it failed.
+            version: the wish to run stays, if somebody has wished it since this version.
 
         Raises:
             NotFoundError: no such study.
@@ -150,6 +174,8 @@ class Studies(Database):
         }
         with self._write() as session:
             row = lock_study(session, study_id)
+            if version is not None and version < row.version and row.wish is StudyWish.RUN:
+                del given["wish"]
             moved = state is not UNSET and state is not row.state
             if moved and state not in _MOVES[row.state]:
                 raise ConflictError(f"study {row.name!r} is {row.state}; it can not become {state}")
@@ -222,7 +248,7 @@ class Studies(Database):
             _check_version(row, version)
             if row.deleted is not None:
                 raise ConflictError(f"study {_plain(row.name)!r} is deleted already")
-            if row.state is StudyState.RUNNING and _may_be_held(self._folder(row.id)):
+            if row.state is StudyState.RUNNING and _may_be_held(self.study_folder(row.id)):
                 raise ConflictError(
                     f"study {row.name!r} is running", hint="cancel or pause it, then delete it"
                 )
@@ -299,7 +325,7 @@ class Studies(Database):
             created=row.created,
             seconds=row.seconds,
             teacher=row.teacher,
-            folder=self._folder(row.id),
+            folder=self.study_folder(row.id),
             wish=row.wish,
             error=row.error,
             labels=row.labels,
@@ -310,7 +336,8 @@ class Studies(Database):
             events=row.events,
         )
 
-    def _folder(self, study_id: int) -> Path:
+    def study_folder(self, study_id: int) -> Path:
+        """Where the files of a study lie, or lay."""
         return self.files / "studies" / str(study_id)
 
 
@@ -366,7 +393,7 @@ def _lock(folder: Path, *, what: str) -> Iterator[None]:
     owner = folder / "coordinator.pid"
     lock = FileLock(folder / "coordinator.lock", thread_local=False)
     try:
-        lock.acquire(blocking=False)
+        lock.acquire(timeout=_LOOK_SECONDS, poll_interval=_LOOK_SECONDS / 10)
     except Timeout as error:
         pid = owner.read_text() if owner.exists() else "unknown"
         raise ConflictError(

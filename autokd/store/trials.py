@@ -19,6 +19,7 @@ from autokd.store.journal import log
 from autokd.store.lookup import find_study, find_trial, lock_study, next_candidate
 from autokd.store.rows import CandidateRow, MetricRow, TrialRow
 from autokd.trial import (
+    ASKED,
     FIRST_FINAL_NUMBER,
     Evaluation,
     Failure,
@@ -183,6 +184,7 @@ class Trials(Database):
             if row.state is not TrialState.FAILED:
                 raise ConflictError(f"trial {number} is {row.state}; only a failed one is retried")
             row.failure_class = row.failure_message = None
+            row.notes = {**row.notes, ASKED: True}
             move(session, row, TrialState.QUEUED)
             return read_trial(session, row)
 
@@ -194,6 +196,11 @@ class Trials(Database):
                 TrialRow.study_id == study_id, TrialRow.kind == TrialKind.SEARCH
             )
             return int(session.scalars(total).one())
+
+    def epochs_recorded(self, study_id: int, number: int) -> int:
+        """How far a trial was trained, as far as is recorded. Raises NotFoundError."""
+        with self._read() as session:
+            return find_trial(session, study_id, number).trained
 
     def learning_curve(self, study_id: int, number: int) -> dict[str, list[tuple[int, float]]]:
         """For each metric its (epochs since initialisation, value) pairs, ascending."""

@@ -62,19 +62,32 @@ class Webhooks(Database):
             session.execute(delete(WebhookRow).where(WebhookRow.id == webhook_id))
 
     def queue_deliveries(self, body_of: Callable[[EventRecord], Mapping[str, Any]]) -> int:
-        """Queue a message for each new event that a webhook wants to know; says how many."""
+        """Queue a message for each new event that a webhook wants to know; says how many.
+
+        It takes 500 events of a webhook at most, and the rest when it is called again.
+        """
+        newest = select(func.max(EventRow.id)).scalar_subquery()
+        behind = select(WebhookRow).where(WebhookRow.cursor < newest)
+        with self._read() as session:  # mostly there is nothing to write
+            if session.scalar(behind.limit(1)) is None:
+                return 0
         queued = 0
         now = datetime.now(UTC)
         with self._write() as session:
-            for webhook in session.scalars(select(WebhookRow).with_for_update()):
-                newest = session.scalar(select(func.max(EventRow.id))) or 0
+            # In one order, so that two who do this wait for each other and do not lock each other.
+            for webhook in session.scalars(behind.order_by(WebhookRow.id).with_for_update()):
+                last = session.scalar(select(newest)) or 0
                 events = session.scalars(
                     select(EventRow)
-                    .where(EventRow.id > webhook.cursor, EventRow.kind.in_(webhook.kinds["any"]))
+                    .where(
+                        EventRow.id > webhook.cursor,
+                        EventRow.id <= last,  # more may have come meanwhile
+                        EventRow.kind.in_(webhook.kinds["any"]),
+                    )
                     .order_by(EventRow.id)
                     .limit(_MOST_EVENTS)
                 ).all()
-                webhook.cursor = events[-1].id if len(events) == _MOST_EVENTS else newest
+                webhook.cursor = events[-1].id if len(events) == _MOST_EVENTS else last
                 for row in events:
                     event = EventRecord(
                         row.id, row.study_id, row.number, row.time, row.kind, row.data
@@ -98,14 +111,16 @@ class Webhooks(Database):
     def take_deliveries(self, most: int = 20) -> list[DeliveryRecord]:
         """Messages that are due, for the caller alone to deliver within two minutes."""
         now = datetime.now(UTC)
+        due = (
+            select(DeliveryRow)
+            .where(DeliveryRow.state == "pending", DeliveryRow.due <= now)
+            .order_by(DeliveryRow.due, DeliveryRow.id)
+        )
+        with self._read() as session:
+            if session.scalar(due.limit(1)) is None:
+                return []
         with self._write() as session:
-            rows = session.scalars(
-                select(DeliveryRow)
-                .where(DeliveryRow.state == "pending", DeliveryRow.due <= now)
-                .order_by(DeliveryRow.id)
-                .limit(most)
-                .with_for_update(skip_locked=True)
-            ).all()
+            rows = session.scalars(due.limit(most).with_for_update(skip_locked=True)).all()
             for row in rows:
                 row.due = now + _LEASE
                 row.attempts += 1
@@ -122,14 +137,15 @@ class Webhooks(Database):
         """Record what came of an attempt to deliver.
 
         Args:
-            delivery_id: the delivery; nothing happens if it is gone.
+            delivery_id: the delivery; nothing happens if it is gone, or has ended: another process
+                took it when this one counted as dead.
             status: HTTP status of the answer, if there was one.
             message: why it failed; empty: it was delivered.
             again: when to try again; None: it was the last attempt.
         """
         with self._write() as session:
-            row = session.get(DeliveryRow, delivery_id)
-            if row is None:
+            row = session.get(DeliveryRow, delivery_id, with_for_update=True)
+            if row is None or row.state != "pending":
                 return
             row.status, row.message = status, message
             if not message:
@@ -146,6 +162,24 @@ class Webhooks(Database):
         with self._read() as session:
             rows = session.scalars(query.order_by(DeliveryRow.id.desc()).limit(limit))
             return [DeliveryRecord.of(row) for row in rows]
+
+    def delivery(self, webhook_id: int, delivery_id: int) -> DeliveryRecord:
+        """One message to a webhook. Raises NotFoundError."""
+        with self._read() as session:
+            row = session.get(DeliveryRow, delivery_id)
+            if row is None or row.webhook_id != webhook_id:
+                raise NotFoundError(f"webhook {webhook_id} has no delivery {delivery_id}")
+            return DeliveryRecord.of(row)
+
+    def forget_deliveries(self, older_than: timedelta) -> None:
+        """Remove messages that were queued so long ago, unless they are still to be delivered."""
+        with self._write() as session:
+            session.execute(
+                delete(DeliveryRow).where(
+                    DeliveryRow.state != "pending",
+                    DeliveryRow.created < datetime.now(UTC) - older_than,
+                )
+            )
 
 
 def _delivery(

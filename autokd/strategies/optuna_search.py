@@ -102,7 +102,7 @@ class OptunaSearch:
         """See `Strategy`."""
         observations = Observations.of(self._problem, trials)
         finder = CandidateFinder(self._problem, observations.trials, rng)
-        with _quiet():
+        with quiet():
             study = self._rebuild(observations, seed=int(rng.integers(2**31)))
         points = (self._ask(study) for _ in range(_ASKS))
         candidate = finder.first(self._problem.candidate(point, rng) for point in points)
@@ -124,7 +124,7 @@ class OptunaSearch:
     def _ask(self, study: optuna.Study) -> dict[str, Choice]:
         """A point of the joint domain; parameters are asked for only where they are active."""
         point: dict[str, Choice] = {}
-        with _quiet():
+        with quiet():
             asked = study.ask()
             for name, distribution in self._domain.parameters.items():
                 if self._domain.is_active(name, point):
@@ -152,7 +152,7 @@ class OptunaSearch:
         point = self._problem.join(trial.architecture.choices, trial.distillation)
         # In the order of asking: some samplers read a tree of decisions from it.
         params = {name: point[name] for name in self._domain.parameters if name in point}
-        return _Told(
+        return Told(
             number=trial.number,
             trial_id=trial.number,
             state=state,
@@ -177,7 +177,7 @@ class OptunaSearch:
         if "seed" in self._options:
             raise _wrong_options("the sampler's seed follows from the study's; leave `seed` out")
         try:
-            with _quiet():
+            with quiet():
                 self._ask(self._rebuild(Observations.of(self._problem, []), seed=0))
         except (TypeError, ValueError) as error:
             raise _wrong_options(f"{self._class.__name__} does not work here: {error}") from error
@@ -240,14 +240,14 @@ def _samplers_of(package: ModuleType) -> dict[str, type[BaseSampler]]:
     }
 
 
-class _Told(FrozenTrial):
-    """A trial as the sampler sees it.
+class Told(FrozenTrial):
+    """A trial of a rebuilt study, as Optuna sees it.
 
     Optuna copies every trial that it is given, distributions and all, which would take most of the
-    time of a suggestion. These are made for one suggestion and never changed: no copy is needed.
+    time of a suggestion. These are made for one study and never changed: no copy is needed.
     """
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> _Told:
+    def __deepcopy__(self, memo: dict[int, Any]) -> Told:
         return copy.copy(self)
 
 
@@ -312,7 +312,7 @@ def _recall(study: optuna.Study, trials: Sequence[Trial]) -> None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keeps Optuna's log lines and warnings to itself: they are about studies nobody sees."""
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(logging.ERROR)

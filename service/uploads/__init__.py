@@ -5,7 +5,7 @@ Nothing here knows torch, and nothing is unpacked or unpickled.
 
 from service.uploads.errors import Limits, TooLargeError, UploadError
 from service.uploads.images import ImagesSummary, check_npz
-from service.uploads.receiving import PART_SUFFIX, Received, receive
+from service.uploads.receiving import PART_SUFFIX, Received, receive, remove_stale_parts
 from service.uploads.weights import WeightsSummary, check_safetensors
 
 __all__ = [
@@ -19,4 +19,5 @@ __all__ = [
     "check_npz",
     "check_safetensors",
     "receive",
+    "remove_stale_parts",
 ]

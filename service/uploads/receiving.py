@@ -8,6 +8,7 @@ import hashlib
 import os
 import secrets
 import sys
+import time
 from collections.abc import AsyncIterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,6 +71,14 @@ async def receive(
         _check_announced(size, digest.hexdigest(), length, sha256)
         await to_thread.run_sync(_publish, file, part, path)
     return Received(size, digest.hexdigest())
+
+
+def remove_stale_parts(folder: Path, seconds: float = 3600.0) -> None:
+    """Deletes what killed processes had begun to receive: parts to which so long nothing came."""
+    for part in folder.glob(f"*{PART_SUFFIX}"):
+        with contextlib.suppress(FileNotFoundError):  # it is whole by now
+            if time.time() - part.stat().st_mtime > seconds:
+                part.unlink()
 
 
 def _check_announced(size: int, got: str, length: int | None, sha256: str | None) -> None:

@@ -36,7 +36,9 @@ Run = Callable[..., Ended]
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
     """Runs a command in an empty folder of its own (or in what another fixture puts there)."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("AUTOKD_STORAGE", raising=False)
+    for name in ("AUTOKD_SERVER", "AUTOKD_STORAGE", "AUTOKD_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "settings"))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # in the workers; see the conftest above
 
     def run(*arguments: object) -> Ended:

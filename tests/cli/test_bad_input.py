@@ -358,11 +358,12 @@ def test_study_of_the_same_name_that_is_another_one_is_refused(run, own_copy, wr
 
 def test_study_that_runs_elsewhere_is_neither_run_nor_deleted(run, own_copy):
     from autokd.store import Store
+    from autokd.trial import StudyState
 
     with Store.open("autokd.db") as store, store.coordinate(store.study("tiny").id):
+        store.update_study(store.study("tiny").id, state=StudyState.RUNNING)
         assert_refused(run("search", "tiny.json"), 4, "being run by another process")
-        ended = run("study", "delete", "tiny", "--yes")
-        assert_refused(ended, 4, "being run by another process")
+        assert_refused(run("study", "delete", "tiny", "--yes"), 4, "'tiny' is running")
     assert run("study", "list").code == 0
 
 

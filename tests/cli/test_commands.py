@@ -17,7 +17,17 @@ COMMANDS = (
     ("export",),
     ("study", "list"),
     ("study", "show"),
+    ("study", "create"),
+    ("study", "watch"),
+    ("study", "pause"),
+    ("study", "resume"),
+    ("study", "stop"),
+    ("study", "cancel"),
+    ("study", "extend"),
+    ("study", "clone"),
     ("study", "delete"),
+    ("study", "undelete"),
+    ("study", "purge"),
     ("trial", "show"),
     ("trial", "logs"),
     ("spaces", "list"),
@@ -211,14 +221,31 @@ def test_a_study_is_shown_with_its_spec_and_all_its_trials(run, searched, tiny_s
     assert all(re.search(rf"^ *{row['trial']} ", text, re.M) for row in shown["all_trials"])
 
 
-def test_a_study_is_deleted_with_its_files(run, own_copy):
+def test_a_deleted_study_can_be_brought_back(run, own_copy):
+    ended = run("study", "delete", "tiny", "--yes", "--json")
+    assert (ended.code, ended.json) == (0, {"id": 1, "study": "tiny", "deleted": True})
+    assert "autokd study undelete 1 brings it back" in ended.err.replace("`", "")
+    assert run("study", "list", "--json").json == []
+    assert run("study", "list", "--deleted", "--json").json[0]["study"] == "tiny"
+    gone = run("front", "1")
+    assert (gone.code, "was deleted" in gone.err) == (3, True)
+    assert run("front", "tiny").code == 3
+    assert run("study", "undelete", "tiny", "--json").json["state"] == "completed"
+    assert run("front", "tiny").code == 0
+
+
+def test_a_deleted_study_is_purged_with_its_files(run, own_copy):
     files = own_copy / "autokd.files" / "studies" / "1"
     assert files.is_dir()
-    ended = run("study", "delete", "tiny", "--yes", "--json")
-    assert (ended.code, ended.json) == (0, {"study": "tiny", "deleted": True})
+    refused = run("study", "purge", "tiny", "--yes")
+    assert (refused.code, "'tiny' is not deleted" in refused.err) == (4, True)
+    run("study", "delete", "tiny", "--yes")
+    ended = run("study", "purge", "1", "--yes", "--json")
+    assert ended.code == 0
+    assert ended.json.pop("bytes") > 10_000
     assert not files.exists()
-    assert run("study", "list", "--json").json == []
-    assert run("front", "tiny").code == 3
+    assert run("study", "list", "--deleted", "--json").json == []
+    assert run("study", "purge", "tiny", "--yes").code == 3
 
 
 def test_deletion_is_asked_for(run, own_copy, monkeypatch):
@@ -230,7 +257,7 @@ def test_deletion_is_asked_for(run, own_copy, monkeypatch):
     ended = run("study", "delete", "tiny")
     assert ended.code == 1
     assert ended.out.strip() == ""
-    assert "Delete tiny and its files" in ended.err
+    assert "Delete tiny?" in ended.err
     assert len(run("study", "list", "--json").json) == 1
 
 

@@ -181,7 +181,8 @@ def test_a_promotion_continues_bit_for_bit_from_its_checkpoint(tmp_path: Path) -
     straight, all_reports = run(make_runner(), attempt(tmp_path / "straight"))
     run(make_runner(), attempt(tmp_path / "rung0", epochs=1))
     checkpoint = tmp_path / "rung0" / "checkpoint.pt"
-    promoted, reports = run(make_runner(), attempt(tmp_path / "rung1", checkpoint=checkpoint))
+    rung1 = attempt(tmp_path / "rung1", checkpoint=checkpoint, recorded=1)
+    promoted, reports = run(make_runner(), rung1)
     assert promoted == straight
     assert reports == all_reports[1:]
     assert_equal_bits(trained(tmp_path / "rung1"), trained(tmp_path / "straight"))
@@ -190,7 +191,8 @@ def test_a_promotion_continues_bit_for_bit_from_its_checkpoint(tmp_path: Path) -
 def test_a_finished_checkpoint_is_only_scored(tmp_path: Path) -> None:
     first, _ = run(make_runner(), attempt(tmp_path / "a"))
     checkpoint = tmp_path / "a" / "checkpoint.pt"
-    again, reports = run(make_runner(), attempt(tmp_path / "b", checkpoint=checkpoint))
+    finished = attempt(tmp_path / "b", checkpoint=checkpoint, recorded=EPOCHS)
+    again, reports = run(make_runner(), finished)
     assert again == first
     assert reports == []
     assert_equal_bits(trained(tmp_path / "a"), trained(tmp_path / "b"))
@@ -318,10 +320,20 @@ def test_a_stopped_attempt_can_go_on_later(tmp_path: Path) -> None:
     with pytest.raises(Stop):
         make_runner().run(attempt(tmp_path / "stopped"), report)
     checkpoint = tmp_path / "stopped" / "checkpoint.pt"
-    resumed, reports = run(make_runner(), attempt(tmp_path / "later", checkpoint=checkpoint))
+    later = attempt(tmp_path / "later", checkpoint=checkpoint, recorded=2)
+    resumed, reports = run(make_runner(), later)
     straight, _ = run(make_runner(), attempt(tmp_path / "straight"))
     assert [epoch for epoch, _ in reports] == [3]
     assert resumed == straight
+
+
+def test_epochs_that_nobody_recorded_are_told_again_from_the_checkpoint(tmp_path: Path) -> None:
+    _, told = run(make_runner(), attempt(tmp_path / "first"))
+    checkpoint = tmp_path / "first" / "checkpoint.pt"
+    later = attempt(tmp_path / "later", checkpoint=checkpoint, epochs=EPOCHS + 1, recorded=1)
+    _, again = run(make_runner(), later)
+    assert again[:-1] == told[1:]
+    assert again[-1][0] == EPOCHS + 1
 
 
 def failure_class(runner: StudentRunner, asked: Attempt) -> FailureClass:

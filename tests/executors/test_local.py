@@ -10,9 +10,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.register_assert_rewrite("autokd.executors.testing")
-
-from autokd.executors import (  # noqa: E402
+from autokd.executors import (
     EpochDone,
     Executor,
     Finished,
@@ -20,8 +18,8 @@ from autokd.executors import (  # noqa: E402
     Lost,
     Runner,
 )
-from autokd.executors.scripted import Gate, make_attempt, make_scripted_runner  # noqa: E402
-from autokd.executors.testing import (  # noqa: E402
+from autokd.executors.scripted import Gate, make_attempt, make_scripted_runner
+from autokd.executors.testing import (
     HANG_SECONDS,
     ExecutorConformance,
     Watch,

@@ -14,6 +14,7 @@ from autokd.data import TensorImages
 from autokd.export import StudentDescription
 from autokd.layers import Normalised
 from autokd.space import Architecture, Choices, Domain
+from autokd.spec import read_study
 from autokd.task import Task
 
 TASK = Task((1, 6, 6), 3)
@@ -84,7 +85,16 @@ def example(images: TensorImages) -> Example:
         split="test",
         recorded_accuracy=accuracy,
         teacher={"parameters": 1000, "accuracy": 0.9, "test_accuracy": 0.88},
-        spec={"data": {"name": "digits"}, "teacher": {"model": "resnet20"}},
+        spec=read_study(
+            {
+                "name": "made-up",
+                "data": {"name": "digits"},
+                "teacher": {"model": "resnet20"},
+                "space": {"name": "hierarchical_graph"},
+                "distillation": {"losses": [{"name": "kd"}]},
+                "fidelity": {"min_epochs": 1, "max_epochs": 9},
+            }
+        ).model_dump(mode="json"),
     )
     return Example(space, student, description, images)
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from autokd.multiobjective import hypervolume
+from autokd.multiobjective import hypervolume, hypervolume_history
 
 
 @pytest.mark.parametrize("n", [1, 2, 5, 30])
@@ -62,3 +62,34 @@ def test_of_nothing_is_zero():
 def test_shapes_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="expected losses of shape"):
         hypervolume(np.ones((4, 2)), np.ones(3))
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_history_along_a_staircase_adds_one_column_or_one_row_of_squares_at_a_time(order):
+    n = 6
+    losses = np.array([[i, n - 1 - i] for i in range(n)], dtype=float)[::order]
+    history = hypervolume_history(losses, np.full(2, n))
+    assert history.tolist() == np.cumsum(range(n, 0, -1)).tolist()
+
+
+@pytest.mark.parametrize("m", [1, 2, 3, 4])
+@pytest.mark.parametrize("steps", [4, 50])
+def test_history_equals_the_hypervolume_of_each_beginning(m, steps):
+    rng = np.random.default_rng(10 * m + steps)
+    losses = rng.integers(0, steps, (60, m)) / steps
+    losses[::9, 0] = np.nan
+    reference = np.full(m, 0.9)
+    prefixes = [hypervolume(losses[: n + 1], reference) for n in range(len(losses))]
+    assert hypervolume_history(losses, reference) == pytest.approx(np.array(prefixes))
+
+
+def test_history_of_a_front_that_keeps_growing_is_that_of_its_beginnings():
+    first = np.random.default_rng(0).permutation(np.linspace(0, 1, 200))
+    losses = np.stack([first, (1 - np.sqrt(first)) ** 2], axis=1)
+    prefixes = [hypervolume(losses[: n + 1], np.ones(2)) for n in range(len(losses))]
+    assert hypervolume_history(losses, np.ones(2)) == pytest.approx(np.array(prefixes))
+
+
+@pytest.mark.parametrize("m", [1, 2, 3])
+def test_history_of_nothing_is_empty(m):
+    assert hypervolume_history(np.empty((0, m)), np.ones(m)).shape == (0,)

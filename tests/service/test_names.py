@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from autokd.errors import NotFoundError
-from service.names import Kind, id_of, is_id, number_of
+from service.names import Kind, id_of, id_pattern, is_id, number_of
 
-_NUMBERS = st.integers(1, 10**18 - 1)
+_NUMBERS = st.integers(1, 10**9 - 1)
 
 
 @given(st.sampled_from(Kind), _NUMBERS)
@@ -54,7 +56,7 @@ def test_ids_are_as_the_api_writes_them() -> None:
         "std\uff3f1",
         "std_1\u2024\u2024",
         "std_1:pause",
-        "std_9999999999999999999",
+        "std_1000000000",
         "op_1",
     ],
 )
@@ -79,3 +81,10 @@ def test_the_message_is_short_and_in_ascii() -> None:
         number_of(Kind.OPERATION, "\x1b\u202e" * 10_000)
     assert len(caught.value.message) < 500
     assert caught.value.message.isprintable()
+
+
+@given(st.sampled_from(Kind), _NUMBERS)
+def test_schemas_know_ids_by_a_pattern(kind: Kind, number: int) -> None:
+    assert re.search(id_pattern(*Kind), id_of(kind, number))
+    assert bool(re.search(id_pattern(Kind.UPLOAD), id_of(kind, number))) is (kind is Kind.UPLOAD)
+    assert not re.search(id_pattern(kind), f"x{id_of(kind, number)}")

@@ -2,15 +2,19 @@ from __future__ import annotations
 
 import re
 from importlib.metadata import EntryPoint
+from typing import get_args
 
 import pytest
 
 import autokd.data
+import autokd.export
 import autokd.teacher.resnet
 from autokd.spec import names
 from autokd.spec.names import (
     DATA_SETS,
+    TEACHERS,
     TORCHVISION_SETS,
+    ExportFormat,
     UnknownWordError,
     check_data_set,
     check_teacher,
@@ -24,11 +28,15 @@ def test_the_data_sets_are_those_that_can_be_loaded() -> None:
 
 def test_the_teachers_are_those_that_can_be_built() -> None:
     resnets = set(autokd.teacher.resnet.RESNETS)
-    for name in (*resnets, "wrn10_1", "wrn16_2", "wrn40_10", "torchvision/resnet18"):
+    for name in (*resnets, *TEACHERS, "wrn10_1", "wrn16_2", "wrn40_10", "torchvision/resnet18"):
         assert check_teacher(name) == name
     with pytest.raises(UnknownWordError) as caught:
         check_teacher("resnet")
     assert set(re.findall(r"'(resnet\w+)'", str(caught.value))) == resnets
+
+
+def test_the_formats_are_those_that_are_written() -> None:
+    assert set(get_args(ExportFormat)) == set(autokd.export.FORMATS)
 
 
 @pytest.mark.parametrize("name", ["wrn17_2", "wrn4_1", "wrn16_0"])

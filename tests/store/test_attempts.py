@@ -93,7 +93,8 @@ class TestEpochs:
         for loss in (2.0, 2.0, 1.0):
             store.record_epoch(lease.id, lease.token, 1, {"loss": loss})
         assert store.learning_curve(study.id, 0) == {"loss": [(1, 1.0)]}
-        assert store.epochs_trained(study.id) == 1
+        assert store.epochs_trained(study.id) == store.epochs_recorded(study.id, 0) == 1
+        assert [event.kind for event in store.events(study.id)].count("epoch") == 1
 
     def test_a_continued_trial_replaces_the_epochs_it_repeats(
         self, store: Store, study: StudyRecord, lease: AttemptRecord

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC
 
 import pytest
@@ -68,6 +70,59 @@ class TestEvents:
             ("trial", {**trial, "state": "queued", "epochs": 6}),
             ("study", {"state": "stopped", "status": "stopped", "stop_reason": "user"}),
         ]
+
+    def test_ids_ascend_over_all_studies_in_the_order_of_happening(
+        self, store: Store, study: StudyRecord
+    ) -> None:
+        other = store.create_study("other", {})
+        for index in range(4):
+            store.add_event((study, other)[index % 2].id, "note", {"index": index})
+        events = store.all_events()
+        assert events == sorted(
+            [*store.events(study.id), *store.events(other.id)], key=lambda event: event.id
+        )
+        notes = [event for event in events if event.kind == "note"]
+        assert [event.data["index"] for event in notes] == [0, 1, 2, 3]
+        assert [event.study for event in notes] == [study.id, other.id] * 2
+        assert store.last_event() == events[-1].id
+        assert store.all_events(after=events[1].id, limit=2) == events[2:4]
+
+    def test_a_record_without_events_has_no_last_one(self, store: Store) -> None:
+        assert (store.last_event(), store.all_events()) == (0, [])
+
+    def test_an_id_is_not_given_again(self, store: Store, study: StudyRecord) -> None:
+        seen = store.last_event()
+        store.delete_study(study.id)
+        other = store.create_study("other", {})
+        assert store.all_events(after=seen) == store.events(other.id)
+
+    def test_an_event_is_seen_after_those_of_smaller_ids(self, store: Store, url: str) -> None:
+        ids = [store.create_study(f"s{index}", {}).id for index in range(2)]
+        done = threading.Event()
+
+        def write(study_id: int) -> None:
+            with Store.open(url, files=store.files) as own:
+                for index in range(40):
+                    own.add_event(study_id, "note", {"index": index})
+
+        def watch() -> list[int]:
+            seen = [store.last_event()]
+            while not done.is_set() or store.last_event() > seen[-1]:
+                seen += [event.id for event in store.all_events(after=seen[-1])]
+            return seen[1:]
+
+        with ThreadPoolExecutor() as pool:
+            watched = pool.submit(watch)
+            for writer in [pool.submit(write, study_id) for study_id in ids]:
+                writer.result()
+            done.set()
+            assert len(watched.result()) == 80  # none was stepped over
+
+    def test_a_study_counts_its_events(self, store: Store, study: StudyRecord) -> None:
+        store.add_event(study.id, "note", {})
+        counted = store.study(study.id)
+        last = store.events(study.id)[-1]
+        assert (counted.events, counted.updated) == (last.number, last.time) == (2, last.time)
 
 
 class TestArtifacts:

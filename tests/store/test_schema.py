@@ -2,19 +2,21 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, inspect, text
+from sqlalchemy import Engine, create_engine, inspect, text
 
 from autokd.errors import ConflictError, NotFoundError, StoreVersionError
 from autokd.store import Store, schema
-from autokd.store.database import connect, parse_url
+from autokd.store.database import connect, parse_url, writing
 from autokd.store.rows import Row
 
 _NEXT = """
@@ -38,6 +40,35 @@ def _stamp(url: str, revision: str) -> None:
     with engine.begin() as connection:
         connection.execute(text(f"UPDATE {schema.VERSION_TABLE} SET version_num = '{revision}'"))
     engine.dispose()
+
+
+@pytest.fixture
+def first(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
+    """A database of version 0001, with a row in every table."""
+    with monkeypatch.context() as patch:
+        patch.setattr(schema, "REVISIONS", ("0001",))
+        schema.prepare(parse_url(url), create=True)
+    engine = connect(parse_url(url))
+    rows = Path(__file__).with_name("version_0001.sql").read_text(encoding="utf-8")
+    with writing(engine) as connection:
+        if engine.dialect.name == "postgresql":
+            connection.exec_driver_sql("SET TIME ZONE 'UTC'")
+        for statement in rows.split(";\n"):
+            connection.exec_driver_sql(statement)
+    yield engine
+    engine.dispose()
+
+
+def _rows(engine: Engine) -> dict[str, list[dict[str, Any]]]:
+    """All rows of all tables, as they are written."""
+    with engine.connect() as connection:
+        return {
+            table: sorted(
+                map(dict, connection.exec_driver_sql(f"SELECT * FROM {table}").mappings()), key=str
+            )
+            for table in inspect(connection).get_table_names()
+            if table != schema.VERSION_TABLE
+        }
 
 
 class TestMigrations:
@@ -162,6 +193,76 @@ class TestUpgrade:
             with unchanged._read() as session:
                 columns = inspect(session.connection()).get_columns("study")
                 assert "kin" not in [column["name"] for column in columns]
+
+
+class TestUpgradeFromTheFirstVersion:
+    def test_a_sqlite_file_is_copied_before_it_is_changed(
+        self, first: Engine, url: str, tmp_path: Path
+    ) -> None:
+        before = _rows(first)
+        Store.upgrade(url)
+        copy = tmp_path / "autokd.db.0001"
+        if not url.startswith("sqlite"):
+            assert not copy.exists()
+            return
+        engine = create_engine(f"sqlite:///{copy}")
+        assert _rows(engine) == before
+        engine.dispose()
+
+    def test_every_row_is_kept_and_the_new_tables_are_empty(self, first: Engine, url: str) -> None:
+        before = _rows(first)
+        assert all(before.values())
+        Store.upgrade(url)
+        after = _rows(first)
+        for table, rows in before.items():
+            columns = rows[0].keys()
+            kept = [{name: row[name] for name in columns} for row in after[table]]
+            assert (table, kept) == (table, rows)
+        assert set(after) == set(Row.metadata.tables)
+        assert not any(after[table] for table in after.keys() - before.keys())
+
+    def test_studies_and_trials_are_as_new_ones_would_be(
+        self, first: Engine, url: str, tmp_path: Path
+    ) -> None:
+        Store.upgrade(url)
+        with Store.open(url, files=tmp_path / "files") as store:
+            begun, fresh = store.studies()
+            assert (begun.name, begun.spec, begun.state) == ("begun", {"seed": 1}, "running")
+            assert begun.teacher == {"accuracy": 0.5}
+            for study in (begun, fresh):
+                assert (study.wish, study.error, study.labels) == (None, None, {})
+                assert (study.owner, study.deleted, study.version) == (None, None, 1)
+            assert (begun.events, fresh.events) == (2, 0)
+            assert begun.updated == datetime(2026, 1, 2, 3, 4, 6, 500_000, UTC)
+            assert fresh.updated == fresh.created == datetime(2026, 2, 1, tzinfo=UTC)
+            (trial,) = store.trials(begun.id)
+            assert store.trials(begun.id, changed_after=begun.events) == []
+            assert trial.architecture.choices == {"width": 16}
+            assert store.learning_curve(begun.id, 0) == {"loss": [(1, 0.25)]}
+            assert [each.size_bytes for each in store.artifacts(begun.id)] == [2**40]
+
+    def test_all_goes_on_where_it_was(self, first: Engine, url: str, tmp_path: Path) -> None:
+        Store.upgrade(url)
+        with Store.open(url, files=tmp_path / "files") as store:
+            seen = store.last_event()
+            (attempt,) = store.running_attempts(1)
+            store.record_epoch(attempt.id, attempt.token, 2, {"loss": 0.125})
+            changed = store.change_study(1, name="gone on", labels={"a": "b"})
+            assert changed.events == 4
+            assert [event.number for event in store.all_events(after=seen)] == [3, 4]
+            assert store.create_study("new", {}).id == 3
+
+    def test_a_study_still_takes_with_it_what_belongs_to_it(
+        self, first: Engine, url: str, tmp_path: Path
+    ) -> None:
+        Store.upgrade(url)
+        with Store.open(url, files=tmp_path / "files") as store:
+            seen = store.last_event()
+            for study in store.studies():
+                store.delete_study(study.id)
+            assert not any(_rows(first).values())
+            assert store.create_study("new", {}).id == 3
+            assert store.last_event() > seen
 
 
 def _add_revision(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, last: str) -> None:

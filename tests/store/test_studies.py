@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from autokd.errors import ConflictError, NotFoundError
+from autokd.errors import ConflictError, NotFoundError, StaleVersionError
 from autokd.store import Store, StudyRecord
-from autokd.trial import StopReason, StudyState
+from autokd.trial import StopReason, StudyState, StudyWish
 
 _COORDINATE = """
 import sys
@@ -106,6 +106,136 @@ class TestStudies:
         made = store.create_study("a", {"violations": {"macs": float("inf")}, "low": [-1e999, 0.1]})
         assert store.study("a").spec == {"violations": {"macs": float("inf")}, "low": [-1e999, 0.1]}
         assert store.study("a") == made
+
+
+class TestChanges:
+    def test_a_study_is_made_with_what_its_owner_wants(self, store: Store) -> None:
+        made = store.create_study("a", {}, wish=StudyWish.RUN, labels={"team": "vision"}, owner=3)
+        assert store.study("a") == made
+        assert (made.wish, made.labels, made.owner) == (StudyWish.RUN, {"team": "vision"}, 3)
+        assert (made.version, made.events, made.deleted, made.error) == (1, 1, None, None)
+
+    def test_a_change_is_counted_and_told(self, store: Store, study: StudyRecord) -> None:
+        changed = store.change_study(
+            study.id, name="numbers", spec={"seed": 1}, labels={"a": "b"}, wish=StudyWish.RUN
+        )
+        assert changed == store.study("numbers") == store.study(study.id)
+        assert changed.spec == {"seed": 1, "name": "numbers"}
+        assert (changed.labels, changed.wish) == ({"a": "b"}, StudyWish.RUN)
+        assert (changed.version, changed.events) == (study.version + 1, study.events + 1)
+        assert changed.updated >= study.updated
+        assert store.events(study.id)[-1].data["status"] == "queued"
+
+    def test_a_change_leaves_the_rest_as_it_is(self, store: Store, study: StudyRecord) -> None:
+        store.change_study(study.id, labels={"a": "b"}, wish=StudyWish.PAUSE)
+        changed = store.change_study(study.id, wish=None)
+        assert (changed.labels, changed.wish) == ({"a": "b"}, None)
+        assert (changed.name, changed.spec) == (study.name, study.spec)
+
+    def test_what_happens_in_a_study_is_no_change_of_its_owner(
+        self, store: Store, study: StudyRecord
+    ) -> None:
+        running = store.update_study(study.id, state=StudyState.RUNNING, error="no GPU")
+        assert (running.version, running.error) == (study.version, "no GPU")
+        assert running.events == study.events + 1
+
+    def test_a_change_of_what_was_changed_since_is_refused(
+        self, store: Store, study: StudyRecord
+    ) -> None:
+        changed = store.change_study(study.id, version=study.version, labels={"a": "b"})
+        for change in (store.change_study, store.hide_study):
+            with pytest.raises(StaleVersionError, match="expected version 1, it is 2"):
+                change(study.id, version=study.version)
+        assert store.study(study.id) == changed
+
+    def test_a_name_that_is_taken_is_refused(self, store: Store, study: StudyRecord) -> None:
+        other = store.create_study("other", {})
+        with pytest.raises(ConflictError, match="already a study 'digits'"):
+            store.change_study(other.id, name="digits", labels={"a": "b"})
+        assert store.study(other.id) == other
+
+    def test_those_that_are_wanted_are_listed_oldest_first(
+        self, store: Store, study: StudyRecord
+    ) -> None:
+        wanted = [store.create_study(wish, {}, wish=wish) for wish in StudyWish]
+        hidden = store.create_study("hidden", {}, wish=StudyWish.RUN)
+        store.hide_study(hidden.id)
+        assert store.wanted_studies() == wanted
+
+    @pytest.mark.parametrize(
+        ("wish", "waiting", "running"),
+        [
+            (None, "created", "running"),
+            (StudyWish.RUN, "queued", "running"),
+            (StudyWish.PAUSE, "paused", "pausing"),
+            (StudyWish.STOP, "stopping", "stopping"),
+            (StudyWish.CANCEL, "cancelled", "cancelling"),
+        ],
+    )
+    def test_wish_and_state_together_are_the_status(
+        self, store: Store, wish: StudyWish | None, waiting: str, running: str
+    ) -> None:
+        made = store.create_study("a", {}, wish=wish)
+        assert store.state_now(made) == made.status == waiting
+        with store.coordinate(made.id):
+            begun = store.update_study(made.id, state=StudyState.RUNNING)
+            assert store.state_now(begun) == begun.status == running
+
+
+class TestHiding:
+    def test_a_deleted_study_is_listed_with_the_deleted_and_keeps_what_it_has(
+        self, store: Store, study: StudyRecord
+    ) -> None:
+        store.change_study(study.id, wish=StudyWish.PAUSE)
+        hidden = store.hide_study(study.id, version=2)
+        assert (hidden.name, hidden.wish, hidden.version) == ("digits", None, 3)
+        assert hidden.deleted is not None
+        assert (store.studies(), store.studies(deleted=True)) == ([], [hidden])
+        assert store.study(study.id) == hidden
+        assert store.events(study.id)[-1].data["deleted"] is True
+
+    def test_its_name_is_free_at_once(self, store: Store, study: StudyRecord) -> None:
+        store.hide_study(study.id)
+        again = store.create_study("digits", {})
+        assert store.study("digits") == again
+        store.hide_study(again.id)
+        assert [each.name for each in store.studies(deleted=True)] == ["digits", "digits"]
+
+    def test_a_study_is_brought_back_as_it_was(self, store: Store, study: StudyRecord) -> None:
+        store.hide_study(study.id)
+        back = store.unhide_study(study.id)
+        assert back == store.study("digits")
+        assert (back.deleted, back.name, back.spec) == (None, "digits", study.spec)
+        assert store.events(study.id)[-1].data["deleted"] is False
+
+    def test_a_study_whose_name_was_given_away_is_not_brought_back(
+        self, store: Store, study: StudyRecord
+    ) -> None:
+        hidden = store.hide_study(study.id)
+        store.create_study("digits", {})
+        with pytest.raises(ConflictError, match="already a study 'digits'"):
+            store.unhide_study(study.id)
+        assert store.study(study.id) == hidden
+
+    def test_what_is_deleted_is_not_changed_and_not_deleted_again(
+        self, store: Store, study: StudyRecord
+    ) -> None:
+        with pytest.raises(ConflictError, match="is not deleted"):
+            store.unhide_study(study.id)
+        store.hide_study(study.id)
+        with pytest.raises(ConflictError, match="was deleted"):
+            store.change_study(study.id, labels={})
+        with pytest.raises(ConflictError, match="deleted already"):
+            store.hide_study(study.id)
+
+    def test_a_study_that_runs_is_not_deleted_but_one_that_was_interrupted_is(
+        self, store: Store, study: StudyRecord
+    ) -> None:
+        with store.coordinate(study.id):
+            store.update_study(study.id, state=StudyState.RUNNING)
+            with pytest.raises(ConflictError, match="is running"):
+                store.hide_study(study.id)
+        assert store.hide_study(study.id).deleted is not None
 
 
 class TestCoordinate:

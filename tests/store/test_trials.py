@@ -201,6 +201,111 @@ class TestPromote:
             store.promote(study.id, 0, 2)
 
 
+class TestCancelAndRetry:
+    def test_a_queued_trial_is_cancelled(
+        self, store: Store, study: StudyRecord, new_trial: NewTrial
+    ) -> None:
+        new_trial()
+        cancelled = store.cancel_trial(study.id, 0)
+        assert cancelled == store.trial(study.id, 0)
+        assert cancelled.state is TrialState.FAILED
+        assert cancelled.failure == Failure(FailureClass.CANCELLED, "cancelled")
+        told = store.events(study.id)[-1].data
+        assert (told["state"], told["failure_class"]) == ("failed", "cancelled")
+
+    def test_a_paused_trial_is_cancelled_and_keeps_its_results(
+        self, store: Store, study: StudyRecord, new_trial: NewTrial
+    ) -> None:
+        new_trial()
+        paused = _finish(store, study, 0, TrialState.PAUSED, accuracy=0.5)
+        cancelled = store.cancel_trial(study.id, 0)
+        assert cancelled.evaluations == paused.evaluations
+        assert cancelled.checkpoint == paused.checkpoint
+
+    def test_a_trial_that_runs_or_has_ended_is_not_cancelled(
+        self, store: Store, study: StudyRecord, new_trial: NewTrial
+    ) -> None:
+        new_trial(state=TrialState.INFEASIBLE)
+        new_trial()
+        store.start_attempt(study.id, 1, lease_seconds=60)
+        for number, state in ((0, "infeasible"), (1, "running")):
+            with pytest.raises(ConflictError, match=f"trial {number} is {state}; only one that w"):
+                store.cancel_trial(study.id, number)
+
+    def test_a_failed_trial_is_queued_again_and_goes_on_from_its_checkpoint(
+        self, store: Store, study: StudyRecord, new_trial: NewTrial
+    ) -> None:
+        new_trial()
+        paused = _finish(store, study, 0, TrialState.PAUSED, accuracy=0.5)
+        store.promote(study.id, 0, 6)
+        lease = store.start_attempt(study.id, 0, lease_seconds=60)
+        store.fail_attempt(lease.id, lease.token, Failure(FailureClass.NAN, "loss is nan"))
+        again = store.retry_trial(study.id, 0)
+        assert again == store.trial(study.id, 0)
+        assert (again.state, again.failure, again.epochs) == (TrialState.QUEUED, None, 6)
+        assert (again.checkpoint, again.evaluations) == (paused.checkpoint, paused.evaluations)
+        assert store.start_attempt(study.id, 0, lease_seconds=60).n == 3
+
+    def test_only_a_failed_trial_is_retried(
+        self, store: Store, study: StudyRecord, new_trial: NewTrial
+    ) -> None:
+        made = new_trial()
+        with pytest.raises(ConflictError, match="trial 0 is queued; only a failed one"):
+            store.retry_trial(study.id, 0)
+        assert store.trial(study.id, 0) == made
+
+    @pytest.mark.parametrize("method", ["cancel_trial", "retry_trial"])
+    def test_a_missing_trial_is_an_error(
+        self, store: Store, study: StudyRecord, method: str
+    ) -> None:
+        with pytest.raises(NotFoundError, match="has no trial 3"):
+            getattr(store, method)(study.id, 3)
+
+
+class TestChanged:
+    def test_a_reader_reads_what_has_changed_since_and_nothing_else(
+        self, store: Store, study: StudyRecord, new_trial: NewTrial
+    ) -> None:
+        for _ in range(3):
+            new_trial()
+        seen = store.study(study.id).events
+        assert store.trials(study.id, changed_after=seen) == []
+        store.cancel_trial(study.id, 1)
+        new_trial(kind=TrialKind.FINAL)
+        changed = store.trials(study.id, changed_after=seen)
+        assert [trial.number for trial in changed] == [1, FIRST_FINAL_NUMBER]
+        assert changed == [store.trial(study.id, trial.number) for trial in changed]
+        assert store.trials(study.id, TrialKind.FINAL, changed_after=seen) == changed[1:]
+
+    def test_every_change_of_a_trial_counts(
+        self, store: Store, study: StudyRecord, new_trial: NewTrial
+    ) -> None:
+        def changes(act: Callable[[], object]) -> bool:
+            seen = store.study(study.id).events
+            act()
+            return bool(store.trials(study.id, changed_after=seen))
+
+        assert changes(new_trial)
+        assert changes(lambda: _finish(store, study, 0, TrialState.PAUSED, accuracy=0.5))
+        assert changes(lambda: store.promote(study.id, 0, 6))
+        assert changes(lambda: store.cancel_trial(study.id, 0))
+        assert changes(lambda: store.retry_trial(study.id, 0))
+        assert not changes(lambda: store.change_study(study.id, labels={"a": "b"}))
+
+    def test_readers_that_follow_the_events_know_all_trials(
+        self, store: Store, study: StudyRecord, new_trial: NewTrial
+    ) -> None:
+        known: dict[int, Trial] = {}
+        seen = 0
+        for _ in range(4):
+            new_trial()
+            _finish(store, study, len(known), TrialState.COMPLETE, accuracy=0.5)
+            events = store.study(study.id).events
+            known |= {t.number: t for t in store.trials(study.id, changed_after=seen)}
+            seen = events
+        assert list(known.values()) == store.trials(study.id)
+
+
 class TestFigures:
     @settings(
         max_examples=25,

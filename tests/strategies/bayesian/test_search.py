@@ -63,7 +63,7 @@ def test_few_affordable_costs_are_enough(wide, make_trial):
     strategy = BayesianSearch(dataclasses.replace(wide, figures=figures, affordable=10))
     trials = searched(strategy, 30, make_trial, distance)
     other = searched(strategy, 30, make_trial, distance, seed=1)
-    assert np.mean([best(trials), best(other)]) <= 9
+    assert np.mean([best(trials), best(other)]) <= 12
     asked.clear()
     strategy.suggest(trials, np.random.default_rng(0))
     assert len(set(asked) - {trial.architecture.key for trial in trials}) <= 10

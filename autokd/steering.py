@@ -1,0 +1,156 @@
+"""What the owner of a study may ask of it, whoever passes it on: a command, or a request.
+
+A wish is written into the record and kept by the coordinator; nothing here waits for it.
+"""
+
+from __future__ import annotations
+
+import copy
+import shutil
+from collections.abc import Mapping
+from typing import Any
+
+from autokd.errors import ConflictError, Mistake, SpecError
+from autokd.files import bytes_in
+from autokd.spec import StudySpec, read_study
+from autokd.store import Store, StudyRecord
+from autokd.trial import StudyState, StudyWish
+
+_PARTICIPLES = {
+    StudyWish.PAUSE: "paused",
+    StudyWish.STOP: "stopped",
+    StudyWish.CANCEL: "cancelled",
+}
+
+
+def queue(
+    store: Store,
+    spec: StudySpec,
+    *,
+    labels: Mapping[str, str] | None = None,
+    paused: bool = False,
+    owner: int | None = None,
+) -> StudyRecord:
+    """Has a coordinator run a new study; or wait with it, until it is wanted to run.
+
+    Args:
+        store: the record.
+        spec: what is to be searched.
+        labels: words of its owner, by name.
+        paused: whether it waits.
+        owner: id of the token that it is created with.
+
+    Raises:
+        ConflictError: there is a study of that name.
+    """
+    return store.create_study(
+        spec.name,
+        spec.model_dump(mode="json"),
+        wish=StudyWish.PAUSE if paused else StudyWish.RUN,
+        labels=labels,
+        owner=owner,
+    )
+
+
+def steer(store: Store, study: StudyRecord, wish: StudyWish) -> StudyRecord:
+    """Has a coordinator run, pause, stop or cancel a study.
+
+    Raises:
+        ConflictError: as the study stands, that can not be had.
+    """
+    if wish is StudyWish.RUN:
+        if study.wish is None and study.state is StudyState.COMPLETED:
+            raise ConflictError(
+                f"study {study.name!r} is completed", hint="extend it, to go on with larger limits"
+            )
+        if study.wish is StudyWish.STOP:
+            raise ConflictError(
+                f"study {study.name!r} is stopping", hint="when it has ended, extend it"
+            )
+    elif study.wish is None and study.state is StudyState.RUNNING:
+        raise ConflictError(
+            f"study {study.name!r} is run by no coordinator, so it can not be {_PARTICIPLES[wish]}",
+            hint="Ctrl-C stops an `autokd search`; `autokd study resume` hands a study that was "
+            "interrupted to a coordinator",
+        )
+    elif study.wish is None:
+        raise ConflictError(
+            f"study {study.name!r} is {study.status}; only one that is queued, paused or running "
+            f"can be {_PARTICIPLES[wish]}"
+        )
+    return store.change_study(study.id, wish=wish)
+
+
+def extend(store: Store, study: StudyRecord, limits: Mapping[str, Any]) -> StudyRecord:
+    """Has a coordinator go on with a study within other limits, also when it has ended.
+
+    Args:
+        store: the record.
+        study: as it has it.
+        limits: those of the spec that change.
+
+    Raises:
+        SpecError: they are no limits.
+        ConflictError: one is smaller than it was.
+    """
+    spec = read_study(with_limits(study.spec, limits))
+    for name in limits:
+        before, now = study.spec["limits"].get(name), getattr(spec.limits, name)
+        if name != "converged" and now is not None and now < (before or 0):
+            raise ConflictError(
+                f"expected limits.{name} of at least {before}, which study {study.name!r} has; "
+                f"got {now}",
+                hint="a change of its limits, without extending it, may also lower them",
+            )
+    return store.change_study(study.id, spec=spec.model_dump(mode="json"), wish=StudyWish.RUN)
+
+
+def purge(store: Store, study: StudyRecord) -> int:
+    """Removes a deleted study for good; gives the bytes that this freed.
+
+    Raises:
+        ConflictError: it is not deleted.
+    """
+    if study.deleted is None:
+        raise ConflictError(f"study {study.name!r} is not deleted", hint="delete it first")
+    before = bytes_in(study.folder)
+    folder = store.delete_study(study.id)
+    shutil.rmtree(folder, ignore_errors=True)
+    return before - bytes_in(folder)
+
+
+def with_limits(spec: Mapping[str, Any], limits: Mapping[str, Any]) -> dict[str, Any]:
+    """A spec as data, with some of its limits changed."""
+    return {**spec, "limits": {**spec["limits"], **limits}}
+
+
+def with_changes(spec: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """A spec as data, with other values at some dotted paths (`limits.trials`).
+
+    Raises:
+        SpecError: a path leads nowhere.
+    """
+    changed = copy.deepcopy(dict(spec))
+    for path, value in changes.items():
+        _put(changed, path, value)
+    return changed
+
+
+def _put(content: dict[str, Any], path: str, value: Any) -> None:
+    """Changes the field at a dotted path, whose parents are there or are made."""
+    *parents, last = path.split(".")
+    place: Any = content
+    for part in parents:
+        if isinstance(place, dict):
+            place[part] = place.get(part) or {}
+        place = place[_key(place, part, path)]
+    place[_key(place, last, path)] = value
+
+
+def _key(place: Any, part: str, path: str) -> Any:
+    """What stands for one part of a path in the data that it leads through."""
+    if isinstance(place, dict):
+        return part
+    if isinstance(place, list) and part.isdecimal() and int(part) < len(place):
+        return int(part)
+    raise SpecError("the study", [Mistake(path, "there is no such field")])

@@ -1,0 +1,89 @@
+"""What routes are given: the record, the settings, and the process that knows networks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, TypeVar
+
+from anyio import to_thread
+from fastapi import Depends, Path, Request
+
+from autokd.errors import NotFoundError
+from autokd.inspector import Inspector
+from autokd.store import Store, StudyRecord
+from service.names import Kind, is_id, is_name, number_of
+from service.record import Studies
+from service.settings import Settings
+
+_SHOWN = 40
+
+
+def _settings(request: Request) -> Settings:
+    settings: Settings = request.app.state.settings
+    return settings
+
+
+def _store(request: Request) -> Store:
+    store: Store = request.app.state.store
+    return store
+
+
+def _studies(request: Request) -> Studies:
+    studies: Studies = request.app.state.studies
+    return studies
+
+
+Result = TypeVar("Result")
+
+
+async def inspected(request: Request, ask: Callable[[Inspector], Result]) -> Result:
+    """What the inspector says to a question; who waits for it keeps no thread from others."""
+    inspector: Inspector = request.app.state.inspector
+    return await to_thread.run_sync(ask, inspector, limiter=request.app.state.inspecting)
+
+
+SettingsOf = Annotated[Settings, Depends(_settings)]
+StoreOf = Annotated[Store, Depends(_store)]
+StudiesOf = Annotated[Studies, Depends(_studies)]
+
+
+def study_named(store: Store, text: str, *, deleted: bool = False) -> StudyRecord:
+    """The study of an id or a name.
+
+    Args:
+        store: the record.
+        text: `std_12` or `digits`.
+        deleted: whether it may be one that was deleted, which has an id only.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    if not is_id(text) and not is_name(text):
+        raise NotFoundError(f"expected the name or id of a study, got {text[:_SHOWN]!a}")
+    study = store.study(number_of(Kind.STUDY, text) if is_id(text) else text)
+    if study.deleted is not None and not deleted:
+        raise NotFoundError(
+            f"study {study.name!r} was deleted", hint=f"POST …/studies/{text}:undelete"
+        )
+    return study
+
+
+def _study(
+    store: StoreOf,
+    study: Annotated[str, Path(description="Id or name.", examples=["digits"], max_length=200)],
+) -> StudyRecord:
+    return study_named(store, study)
+
+
+def _any_study(
+    store: StoreOf,
+    study: Annotated[str, Path(description="Id or name.", examples=["std_12"], max_length=200)],
+) -> StudyRecord:
+    return study_named(store, study, deleted=True)
+
+
+StudyOf = Annotated[StudyRecord, Depends(_study)]
+"""The study in a path."""
+
+AnyStudyOf = Annotated[StudyRecord, Depends(_any_study)]
+"""The study in a path, which may be one that was deleted."""

@@ -1,0 +1,2 @@
+export const Graph: new () => any;
+export const layout: (graph: any) => void;

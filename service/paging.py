@@ -1,0 +1,80 @@
+"""Lists in parts: a page token says where the next part begins, and of which list."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar
+
+from fastapi import Depends, Query, Request
+
+from service.problems import Refusal
+
+Item = TypeVar("Item")
+
+_MOST = 500
+
+
+@dataclass(frozen=True)
+class Paging:
+    """Which part of a list is wanted.
+
+    Attributes:
+        offset: items before it.
+        size: how many.
+        fingerprint: of all that says which list it is.
+    """
+
+    offset: int
+    size: int
+    fingerprint: str
+
+    def page(self, items: Sequence[Item], show: Callable[[Item], Any]) -> dict[str, Any]:
+        """The part of a whole list, each item as it is shown."""
+        end = self.offset + self.size
+        return {
+            "items": [show(item) for item in items[self.offset : end]],
+            "next_page_token": _token(end, self.fingerprint) if end < len(items) else None,
+            "total": len(items),
+        }
+
+
+def _paging(
+    request: Request,
+    page_size: Annotated[int, Query(ge=1, description="At most 500 are given.")] = 50,
+    page_token: Annotated[str | None, Query(max_length=200)] = None,
+) -> Paging:
+    asked = [
+        (name, value)
+        for name, value in sorted(request.query_params.multi_items())
+        if name not in ("page_size", "page_token")
+    ]
+    fingerprint = hashlib.sha256(json.dumps([request.url.path, asked]).encode()).hexdigest()[:16]
+    offset = 0 if page_token is None else _offset(page_token, fingerprint)
+    return Paging(offset, min(page_size, _MOST), fingerprint)
+
+
+def _token(offset: int, fingerprint: str) -> str:
+    return base64.urlsafe_b64encode(f"{offset}:{fingerprint}".encode()).decode()
+
+
+def _offset(token: str, fingerprint: str) -> int:
+    try:
+        offset, _, of = base64.urlsafe_b64decode(token.encode()).decode().partition(":")
+        if of == fingerprint and offset.isdecimal():
+            return int(offset)
+    except (binascii.Error, UnicodeError):
+        pass
+    raise Refusal(
+        400,
+        "invalid_page_token",
+        "expected a page token of this list, with the same filter and order",
+        hint="begin again without page_token",
+    )
+
+
+PagingOf = Annotated[Paging, Depends(_paging)]

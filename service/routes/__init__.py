@@ -1,0 +1,1 @@
+"""The API by resource: one module each, with a `router`."""

@@ -1,0 +1,115 @@
+"""The fixture service on a free port, one Chromium for all tests, a page that notices mistakes."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import threading
+import urllib.request
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+NOW = "2026-11-20T12:00:00Z"
+SETTLED = """() => document.querySelector('main h1')
+    && !document.querySelector('.loading, [aria-busy=true]')
+    && !document.querySelector('figure.chart:not([data-ready=true])')"""
+VIOLATIONS = """addEventListener('securitypolicyviolation', (event) =>
+    console.error(`CSP: ${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}`))"""
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[str]:
+    """Address of the fixture service."""
+    uvicorn = pytest.importorskip("uvicorn")
+    from tests.dashboard.fixture_app import create_app
+
+    listener = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(create_app(), log_level="error", timeout_graceful_shutdown=1)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    server.should_exit = server.force_exit = True
+    thread.join(10)
+    listener.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """One Chromium for all tests."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if CHROMIUM is None:
+        pytest.skip("no chromium on the PATH: `apt install chromium` to test the dashboard")
+    with playwright.sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=CHROMIUM)
+        yield chromium
+        chromium.close()
+
+
+class Visit:
+    """A page and what went wrong on it: console errors, policy violations, foreign requests."""
+
+    def __init__(self, browser: Any, service: str, **options: Any) -> None:
+        self.service = service
+        self.context = browser.new_context(
+            **{"viewport": {"width": 1280, "height": 900}, **options}
+        )
+        self.context.add_init_script(VIOLATIONS)
+        self.context.route("**/*", self._keep_home)
+        self.wrong: list[str] = []
+        self.page = self.context.new_page()
+        self.page.clock.set_fixed_time(NOW)
+        self.page.on("console", self._hear)
+        self.page.on("pageerror", lambda error: self.wrong.append(f"error: {error}"))
+
+    def _keep_home(self, route: Any) -> None:
+        if route.request.url.startswith((self.service, "data:", "blob:")):
+            route.continue_()
+        else:
+            self.wrong.append(f"foreign request: {route.request.url}")
+            route.abort()
+
+    def _hear(self, message: Any) -> None:
+        if message.type in ("error", "warning"):
+            self.wrong.append(f"{message.type}: {message.text}")
+
+    def open(self, path: str) -> Any:
+        """Goes to a path and waits until all is there that will be."""
+        self.page.goto(self.service + path)
+        self.page.wait_for_function(SETTLED)
+        return self.page
+
+    def query(self) -> str:
+        """Path and query that the address bar shows."""
+        return str(self.page.evaluate("location.pathname + location.search"))
+
+
+@pytest.fixture
+def visit(browser: Any, service: str) -> Iterator[Callable[..., Visit]]:
+    """Opens visits, and fails the test if anything went wrong on one."""
+    visits: list[Visit] = []
+
+    def start(**options: Any) -> Visit:
+        visits.append(Visit(browser, service, **options))
+        return visits[-1]
+
+    yield start
+    for one in visits:
+        one.context.close()
+    assert [line for one in visits for line in one.wrong] == []
+
+
+@pytest.fixture
+def fresh(service: str) -> None:
+    """The fixture service as it was at first, for tests that change it."""
+    ask(service, "/_reset")
+
+
+def ask(service: str, path: str, body: bytes = b"") -> None:
+    """Sends a request to the fixture service past the browser."""
+    urllib.request.urlopen(
+        urllib.request.Request(f"{service}/api/v1{path}", data=body, method="POST")
+    ).close()
