@@ -18,7 +18,8 @@ from autokd.coordinator import Coordinator
 from autokd.store import Store
 from autokd.trial import StopReason, StudyState, StudyWish
 from tests.client.serving import Served, serving
-from tests.coordinator.conftest import start as start  # a fixture
+from tests.coordinator.conftest import coordinators as coordinators  # a fixture
+from tests.coordinator.conftest import start as start  # another
 from tests.scripted.processes import scripted_spec
 
 
