@@ -59,6 +59,10 @@ def steer(store: Store, study: StudyRecord, wish: StudyWish) -> StudyRecord:
         ConflictError: as the study stands, that can not be had.
     """
     if wish is StudyWish.RUN:
+        if study.wish is None and study.state is StudyState.COMPLETED:
+            raise ConflictError(
+                f"study {study.name!r} is completed", hint="extend it, to go on with larger limits"
+            )
         if study.wish is StudyWish.STOP:
             raise ConflictError(
                 f"study {study.name!r} is stopping", hint="when it has ended, extend it"
@@ -87,8 +91,17 @@ def extend(store: Store, study: StudyRecord, limits: Mapping[str, Any]) -> Study
 
     Raises:
         SpecError: they are no limits.
+        ConflictError: one is smaller than it was.
     """
     spec = read_study(with_limits(study.spec, limits))
+    for name in limits:
+        before, now = study.spec["limits"].get(name), getattr(spec.limits, name)
+        if name != "converged" and now is not None and now < (before or 0):
+            raise ConflictError(
+                f"expected limits.{name} of at least {before}, which study {study.name!r} has; "
+                f"got {now}",
+                hint="a change of its limits, without extending it, may also lower them",
+            )
     return store.change_study(study.id, spec=spec.model_dump(mode="json"), wish=StudyWish.RUN)
 
 

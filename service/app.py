@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
@@ -50,6 +50,9 @@ _ROUTERS = (
     tokens.router,
     service.router,
 )
+
+_INSPECTING = 4
+"""Threads that may wait for the inspector, of some 40 that answer requests."""
 
 _DESCRIPTION = """
 Launches, steers and remembers searches for small networks that do a big one's work.
@@ -96,6 +99,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.settings = settings
     app.state.store = store
     app.state.inspector = inspector
+    app.state.inspecting = CapacityLimiter(_INSPECTING)
     app.state.feed = feed
     app.state.deliveries = deliveries
     app.state.studies = Studies(store)

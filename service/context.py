@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, TypeVar
 
+from anyio import to_thread
 from fastapi import Depends, Path, Request
 
 from autokd.errors import NotFoundError
+from autokd.inspector import Inspector
 from autokd.store import Store, StudyRecord
 from service.names import Kind, is_id, is_name, number_of
 from service.record import Studies
@@ -30,6 +33,15 @@ async def _store(request: Request) -> Store:
 async def _studies(request: Request) -> Studies:
     studies: Studies = request.app.state.studies
     return studies
+
+
+Result = TypeVar("Result")
+
+
+async def inspected(request: Request, ask: Callable[[Inspector], Result]) -> Result:
+    """What the inspector says to a question; who waits for it keeps no thread from others."""
+    inspector: Inspector = request.app.state.inspector
+    return await to_thread.run_sync(ask, inspector, limiter=request.app.state.inspecting)
 
 
 SettingsOf = Annotated[Settings, Depends(_settings)]

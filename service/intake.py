@@ -95,7 +95,7 @@ def _resolve(
 
 def _limit_workers(content: dict[str, Any], most: int) -> Iterator[Mistake]:
     """At most so many workers, also where the study leaves their number open."""
-    execution = content.get("execution") or {}
+    execution = content.get("execution", {})
     if not isinstance(execution, dict):
         return  # which reading it says better
     workers = execution.get("workers")

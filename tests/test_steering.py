@@ -49,13 +49,25 @@ def test_what_is_stopping_can_not_be_resumed(store):
 
 @pytest.mark.parametrize("state", ENDED)
 @pytest.mark.parametrize("wish", HALTING)
-def test_what_has_ended_can_not_be_halted_but_resumed(store, state, wish):
+def test_what_has_ended_is_not_halted_and_only_what_is_complete_not_resumed(store, state, wish):
     study = queued(store)
     store.update_study(study.id, state=StudyState.RUNNING)
     study = store.update_study(study.id, state=state, wish=None)
     with pytest.raises(ConflictError, match=f"is {state}; only one that is queued"):
         steering.steer(store, study, wish)
-    assert steering.steer(store, study, StudyWish.RUN).status == "queued"
+    if state is StudyState.COMPLETED:
+        with pytest.raises(ConflictError, match="is completed\nhint: extend it"):
+            steering.steer(store, study, StudyWish.RUN)
+    else:
+        assert steering.steer(store, study, StudyWish.RUN).status == "queued"
+
+
+def test_an_extension_makes_no_limit_smaller(store):
+    study = queued(store)
+    before = study.spec["limits"]["trials"]
+    with pytest.raises(ConflictError, match=f"limits.trials of at least {before}"):
+        steering.extend(store, study, {"trials": before - 1})
+    assert store.study(study.id) == study
 
 
 def test_limits_are_extended_and_the_study_goes_on(store):

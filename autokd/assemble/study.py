@@ -14,7 +14,7 @@ from autokd.data import Data
 from autokd.evaluation import StudyEvaluator
 from autokd.space import SearchSpace
 from autokd.spec import StudySpec
-from autokd.store import Store
+from autokd.store import Store, StudyRecord
 from autokd.study import Observer, Study, recorded_study
 
 
@@ -27,6 +27,7 @@ def assemble_study(
     data: Data | None = None,
     space: SearchSpace | None = None,
     observe: Observer | None = None,
+    record: StudyRecord | None = None,
 ) -> Study:
     """The study that a spec describes: the recorded one of that name, or a new one.
 
@@ -40,6 +41,7 @@ def assemble_study(
         data: your own, in place of `data`; see `autokd.data.from_arrays`.
         space: your own, in place of `space.name`.
         observe: called after each thing that happens.
+        record: the study in the record, where it is known; else it is found by its name, or made.
 
     Raises:
         ConflictError: the record has another study of this name.
@@ -48,7 +50,7 @@ def assemble_study(
     given = Given(teacher, data, space)
     parts = Parts.of(spec, given)
     store = Store.open(str(storage), files=files)
-    record = recorded_study(store, spec)
+    record = record or recorded_study(store, spec)
     evaluator = StudyEvaluator(
         parts.space,
         parts.data,

@@ -50,8 +50,13 @@ def _run_study(store: Store, study_id: int, commands: Iterator[str]) -> None:
     from autokd.spec import read_study
 
     record = store.study(study_id)
+    if record.deleted is not None:
+        return
     try:
-        study = assemble_study(read_study(record.spec), storage=store.url, files=store.files)
+        # With its record: by its name alone, one that is deleted meanwhile would be made anew.
+        study = assemble_study(
+            read_study(record.spec), storage=store.url, files=store.files, record=record
+        )
     except StoreUnavailableError:
         raise  # it is tried again
     except AutokdError as error:

@@ -87,5 +87,6 @@ def _no_study(session: Session, name_or_id: str | int) -> NotFoundError:
     names = session.scalars(select(StudyRow.name).where(StudyRow.deleted.is_(None))).all()
     return NotFoundError(
         f"there is no study {name_or_id!r}",
-        hint=did_you_mean(str(name_or_id), names) or "`autokd study list` shows all",
+        hint=did_you_mean(str(name_or_id), names)
+        or "`autokd study list` shows all, and with --deleted those that were deleted",
     )

@@ -49,7 +49,7 @@ class Store(Studies, Trials, Attempts, Journal, Operations, Access, Webhooks, Up
         if not folder:
             raise ConflictError(
                 f"expected a folder for the files of {parsed.render_as_string()}, got none",
-                hint="pass `files`",
+                hint="pass `files`; for commands: --files, or AUTOKD_FILES",
             )
         _require_file(parsed, path, create=create)
         schema.prepare(parsed, create=create)

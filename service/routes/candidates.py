@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from pydantic import ConfigDict, Field
 from starlette.responses import PlainTextResponse, StreamingResponse
 
@@ -12,11 +13,10 @@ from autokd.analysis import Candidates
 from autokd.describing import candidate_card
 from autokd.drawing.svg import draw
 from autokd.errors import NotFoundError
-from autokd.inspector import Inspector
 from autokd.store import StudyRecord
 from autokd.trial import Trial, TrialKind
 from service.access import Launcher, Reader
-from service.context import SettingsOf, StoreOf, StudiesOf, StudyOf
+from service.context import SettingsOf, StoreOf, StudiesOf, StudyOf, inspected
 from service.intake import shown_record
 from service.once import OnceRoute
 from service.paging import PagingOf
@@ -81,6 +81,18 @@ class Graph(Told):
     edges: list[Edge]
     totals: Figures
     teacher: Figures
+
+
+async def _graph(
+    request: Request, study: StudyOf, number: CandidateNumber, studies: StudiesOf
+) -> dict[str, Any]:
+    candidates = await run_in_threadpool(_candidates, study, studies)
+    architecture = _trial(candidates, study, number).architecture
+    return await inspected(request, lambda inspector: inspector.graph(study.spec, architecture))
+
+
+GraphOf = Annotated[dict[str, Any], Depends(_graph)]
+"""The student of the candidate in a path, as a graph."""
 
 
 class NewCandidate(Given):
@@ -159,15 +171,9 @@ def read_candidate(
 
 
 @router.get("/studies/{study}/candidates/{number}/graph", response_model=Graph)
-def read_graph(
-    request: Request,
-    _caller: Reader,
-    study: StudyOf,
-    number: CandidateNumber,
-    studies: StudiesOf,
-) -> Any:
+def read_graph(_caller: Reader, graph: GraphOf) -> Any:
     """Reads a student as a graph, with what each node costs."""
-    return _graph(request, study, number, studies)
+    return graph
 
 
 @router.get(
@@ -176,16 +182,12 @@ def read_graph(
     responses=file_of("image/svg+xml"),
 )
 def draw_graph(
-    request: Request,
-    _caller: Reader,
-    study: StudyOf,
-    number: CandidateNumber,
-    studies: StudiesOf,
+    _caller: Reader, study: StudyOf, number: CandidateNumber, graph: GraphOf
 ) -> Response:
     """Downloads the picture of a student's graph."""
     name = f"{study.name}-{number}.svg"
     return Response(
-        draw(_graph(request, study, number, studies)),
+        draw(graph),
         media_type="image/svg+xml",
         headers={
             "Content-Disposition": f'attachment; filename="{name}"',
@@ -224,9 +226,3 @@ def _trial(candidates: Candidates, study: StudyRecord, number: int) -> Trial:
     if trial is None:
         raise NotFoundError(f"study {study.name!r} has no candidate {number}")
     return trial
-
-
-def _graph(request: Request, study: StudyRecord, number: int, studies: Studies) -> dict[str, Any]:
-    inspector: Inspector = request.app.state.inspector
-    trial = _trial(candidates_of(study, studies), study, number)
-    return inspector.graph(study.spec, trial.architecture)

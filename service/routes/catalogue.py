@@ -25,7 +25,7 @@ from autokd.spec import (
 )
 from autokd.store import UploadRecord
 from service.access import Reader
-from service.context import SettingsOf, StoreOf
+from service.context import SettingsOf, StoreOf, inspected
 from service.names import Kind, id_of
 from service.problems import RESPONSES
 from service.schemas import Page, Told
@@ -74,10 +74,10 @@ KnownHere = Annotated[Known, Depends(_known)]
 
 
 @router.get("/spaces", response_model=Page[SpaceItem])
-def list_spaces(request: Request, _caller: Reader) -> Any:
+async def list_spaces(request: Request, _caller: Reader) -> Any:
     """Lists the search spaces that are installed; the first to ask waits until they are loaded."""
-    inspector: Inspector = request.app.state.inspector
-    return _whole([_space_item(name, inspector) for name in installed_spaces()])
+    names = installed_spaces()
+    return await inspected(request, lambda asked: _whole([_space_item(n, asked) for n in names]))
 
 
 @router.get("/strategies", response_model=Page[CatalogueItem])

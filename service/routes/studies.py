@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from contextlib import suppress
 from typing import Annotated, Any
@@ -14,13 +15,12 @@ from pydantic import StringConstraints, ValidationError
 
 from autokd import steering
 from autokd.errors import ConflictError, Mistake, SpecError
-from autokd.inspector import Inspector
 from autokd.spec import StudySpec, read_study
 from autokd.spec.text import read_yaml
 from autokd.store import Store, StudyRecord
 from autokd.trial import StudyState, StudyWish
 from service.access import Caller, Launcher, Reader, check_quota
-from service.context import AnyStudyOf, SettingsOf, StoreOf, StudiesOf, StudyOf
+from service.context import AnyStudyOf, SettingsOf, StoreOf, StudiesOf, StudyOf, inspected
 from service.intake import admitted_spec, shown_spec
 from service.names import Kind, id_of
 from service.once import OnceRoute
@@ -100,8 +100,8 @@ async def create_study(
     new = await _new_study(request)
     spec = await run_in_threadpool(admitted_spec, new.spec, settings, store, caller)
     if validate_only:
-        inspector: Inspector = request.app.state.inspector
-        found = await run_in_threadpool(inspector.check, spec.model_dump(mode="json"))
+        content = spec.model_dump(mode="json")
+        found = await inspected(request, lambda inspector: inspector.check(content))
         checked = CheckResult.model_validate(found).model_dump_json()
         return Response(checked, media_type="application/json")
     study = await run_in_threadpool(_launch, spec, new, caller, store)
@@ -313,6 +313,13 @@ async def _new_study(request: Request) -> NewStudy:
         try:
             return NewStudy.model_validate_json(body)
         except ValidationError as error:
+            if _is_bare(body):
+                raise Refusal(
+                    422,
+                    "invalid_request",
+                    "expected the study in the field `spec`, got its fields themselves",
+                    hint='{"spec": {…}, "labels": {}}; or the study alone as application/yaml',
+                ) from error
             mistakes = [{**one, "loc": ("body", *one["loc"])} for one in error.errors()]
             raise RequestValidationError(mistakes) from error
     if kind in ("application/yaml", "application/x-yaml", "text/yaml"):
@@ -354,6 +361,15 @@ def _bomb(text: str) -> str | None:
             if depth > _DEEPEST:
                 return f"at most {_DEEPEST} levels"
     return None
+
+
+def _is_bare(body: bytes) -> bool:
+    """Whether a body is a study file and not an object that holds one."""
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(content, dict) and "spec" not in content and "data" in content
 
 
 def _launch(spec: StudySpec, new: NewStudy, caller: Caller, store: Store) -> StudyRecord:

@@ -24,6 +24,7 @@ from autokd.trial import CHECKPOINT, Attempt, Evaluation, FailureClass, TrialFai
 
 if TYPE_CHECKING:
     from autokd.spec import StudySpec
+    from autokd.store import StudyRecord
     from autokd.study import Study
 
 _EPOCH_SECONDS = float(os.environ.get("AUTOKD_SCRIPTED_EPOCH_SECONDS", "0.02"))
@@ -91,7 +92,13 @@ class Evaluator:
         return {"test_accuracy": 0.94}
 
 
-def assemble_study(spec: StudySpec, *, storage: str | Path, files: Path | None = None) -> Study:
+def assemble_study(
+    spec: StudySpec,
+    *,
+    storage: str | Path,
+    files: Path | None = None,
+    record: StudyRecord | None = None,
+) -> Study:
     """The study that a spec describes, but for what it trains."""
     from optuna.distributions import FloatDistribution
 
@@ -102,7 +109,7 @@ def assemble_study(spec: StudySpec, *, storage: str | Path, files: Path | None =
     from autokd.study import Study, recorded_study
 
     store = Store.open(str(storage), create=False, files=files)
-    record = recorded_study(store, spec)
+    record = record or recorded_study(store, spec)
     evaluator = Evaluator(spec.name, record.folder)
     budget = Budget({"parameters": 900})  # one in ten is over it
     objectives = tuple(Objective(axis.metric, axis.direction) for axis in spec.objectives)

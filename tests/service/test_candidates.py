@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import csv
 import io
+import threading
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
+from autokd.inspector import Inspector, InspectorError
 from autokd.space import Architecture
 from autokd.store import StudyRecord
 from autokd.trial import TrialKind, TrialState
@@ -54,8 +56,8 @@ class TestList:
     @pytest.mark.parametrize(
         ("query", "status", "code"),
         [
-            ({"filter": "parameters"}, 400, "invalid_request"),
-            ({"filter": "parameters<=many"}, 400, "invalid_request"),
+            ({"filter": "parameters"}, 422, "invalid_filter"),
+            ({"filter": "parameters<=many"}, 422, "invalid_filter"),
             ({"filter": "parametres<=20k"}, 422, "unknown_name"),
             ({"order_by": "-acuracy"}, 422, "unknown_name"),
             ({"filter": "a" * 2001}, 422, "invalid_request"),
@@ -188,3 +190,32 @@ def test_networks_are_drawn_and_checked_by_the_process_that_knows_them(
     checked = launcher.post("/studies?validate_only=true", json={"spec": spec})
     assert (checked.json()["feasible_share"], bool(checked.json()["nearest"])) == (0, True)
     assert launcher.get("/studies/new").status_code == 404
+
+
+def test_who_waits_for_that_process_keeps_nobody_from_other_answers(
+    service: Service, digits: StudyRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, go_on, before = threading.Semaphore(0), threading.Event(), []
+
+    def slow(*_arguments: Any) -> Any:
+        before.append(not go_on.is_set())
+        asked.release()
+        assert go_on.wait(60)
+        raise InspectorError("it was slow")
+
+    monkeypatch.setattr(Inspector, "graph", slow)
+    reader, statuses = service.client("read"), []
+    path = "/studies/digits/candidates/0/graph"
+    waiting = [
+        threading.Thread(target=lambda: statuses.append(reader.get(path).status_code))
+        for _ in range(50)
+    ]
+    for thread in waiting:
+        thread.start()
+    assert all(asked.acquire(timeout=60) for _ in range(4))
+    assert [reader.get("/studies/digits").status_code for _ in range(3)] == [200] * 3
+    go_on.set()
+    for thread in waiting:
+        thread.join()
+    assert statuses == [503] * 50
+    assert sum(before) == 4

@@ -63,7 +63,7 @@ OPERATIONS = sorted(
     if operation["operationId"] not in ENDLESS
 )
 
-few = pytest.param(4, id="few")
+few = pytest.param(2, id="few")
 many = pytest.param(100, id="many", marks=pytest.mark.slow)
 
 

@@ -68,7 +68,7 @@ def test_the_commands_of_the_document_lead_from_a_study_file_to_a_verified_stude
     )
     # `sed` closes the stream of events when it has seen enough, which curl tells.
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-    assert '"kind": "epoch"' in done.stdout
+    assert '"kind":"epoch"' in done.stdout
     export = json.loads((tmp_path / "export.json").read_text())
     (onnx,) = (file for file in export["files"] if file["name"] == "student.onnx")
     content = (tmp_path / "student.onnx").read_bytes()

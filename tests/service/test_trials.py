@@ -134,7 +134,7 @@ def _trained(service: Service, study: StudyRecord, epochs: list[dict[str, float]
 
 
 class TestLog:
-    TEXT = "epoch 1: größer 数字 🙂 e\u0301\n" * 20
+    TEXT = "epoch 1: größer 数字 🙂 e\u0301\n" * 6
 
     @pytest.fixture
     def logged(self, digits: StudyRecord, service: Service) -> StudyRecord:
@@ -153,7 +153,7 @@ class TestLog:
         first = reader.get("/studies/digits/trials/0/logs?attempt=1").json()
         assert first["text"] == "attempt 1 of trial 0\n"
 
-    @pytest.mark.parametrize("limit", [4, 5, 7, 64, 333])
+    @pytest.mark.parametrize("limit", [4, 5, 7, 64])
     def test_parts_cut_no_character_and_make_the_whole(
         self, limit: int, logged: StudyRecord, reader: TestClient
     ) -> None:
@@ -169,9 +169,9 @@ class TestLog:
     def test_the_tail_is_the_end_however_long(
         self, logged: StudyRecord, reader: TestClient
     ) -> None:
-        log = reader.get("/studies/digits/trials/0/logs?tail=500&limit=10").json()
+        log = reader.get("/studies/digits/trials/0/logs?tail=100&limit=10").json()
         size = len(self.TEXT.encode())
-        assert (log["offset"], log["next_offset"], log["ended"]) == (size - 500, size, True)
+        assert (log["offset"], log["next_offset"], log["ended"]) == (size - 100, size, True)
         assert self.TEXT.endswith(log["text"].lstrip("\N{REPLACEMENT CHARACTER}"))
 
     def test_beyond_the_end_there_is_nothing_yet(

@@ -11,7 +11,7 @@ import { Code } from '../components/equivalents.js';
 import { Empty, Loaded } from '../components/states.js';
 
 const TABS = { tokens: 'Tokens', webhooks: 'Webhooks', storage: 'Storage', audit: 'Audit', about: 'About' };
-const SCOPES = { read: 'look at everything', launch: 'also make and steer studies', admin: 'also tokens, webhooks and purges' };
+const SCOPES = { read: 'look at everything', launch: 'also make and steer studies', admin: 'also tokens, webhooks and the audit log' };
 const KINDS = ['study', 'trial', 'artifact', 'operation'];
 
 export default function SettingsPage() {
