@@ -86,7 +86,7 @@ class Graph(Told):
 async def _graph(
     request: Request, study: StudyOf, number: CandidateNumber, studies: StudiesOf
 ) -> dict[str, Any]:
-    candidates = await run_in_threadpool(_candidates, study, studies)
+    candidates = await run_in_threadpool(candidates_of, study, studies)
     architecture = _trial(candidates, study, number).architecture
     return await inspected(request, lambda inspector: inspector.graph(study.spec, architecture))
 
