@@ -23,7 +23,7 @@ from tests.chaos.people import Asker, EventReader, Service
 from tests.chaos.system import Postgres, System, kill
 from tests.scripted.processes import arguments, scripted_spec, until
 
-_KILLS = int(os.environ.get("AUTOKD_CHAOS_KILLS", "100"))
+_KILLS = int(os.environ.get("AUTOKD_CHAOS_KILLS", "20"))
 _SEED = int(os.environ.get("AUTOKD_CHAOS_SEED", "0"))
 _BETWEEN_SECONDS = 1.5
 """Mean time between two kills."""
