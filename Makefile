@@ -1,5 +1,7 @@
 # make search   sets up .venv and runs studies/digits.yaml
 # make test     the everyday tests;  make slow  those that take minutes
+# make chaos    kills 100 processes of a service while it works, on SQLite and on PostgreSQL; some
+#               20 minutes. AUTOKD_CHAOS_KILLS and AUTOKD_CHAOS_SEED change how many and when
 # make lint     style, types and the direction of imports
 # make dashboard-lint  types and style of the dashboard's modules, where there is Node
 # make lock     renews requirements.lock
@@ -8,7 +10,7 @@
 # PYTHON names the interpreter to make .venv with: 3.11, 3.12 or 3.13.
 
 .DELETE_ON_ERROR:
-.PHONY: search test slow chromium lint dashboard-lint coverage lock openapi clean
+.PHONY: search test slow chaos chromium lint dashboard-lint coverage lock openapi clean
 
 SUPPORTED = import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,$(shell $(name) -c \
@@ -32,6 +34,9 @@ chromium:
 	@test -x /usr/bin/chromium || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
 	  && apt-get install --quiet --quiet --yes chromium >/dev/null 2>&1; } \
 	  || echo "no Chromium: the dashboard's tests are skipped; install Debian's package chromium to run them" >&2
+
+chaos: .venv/dev.stamp
+	AUTOKD_CHAOS_KILLS=$${AUTOKD_CHAOS_KILLS:-100} $(BIN)/python -m pytest tests/chaos -m slow -s
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check .

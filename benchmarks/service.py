@@ -65,7 +65,7 @@ MIXED = [
 ]
 SEARCH = {
     "name": "running",
-    "data": {"name": "digits"},
+    "data": {"name": "digits", "train_limit": 300},
     "teacher": {"model": "resnet8", "epochs": 1},
     "space": {"name": "hierarchical_graph"},
     "distillation": {"losses": [{"name": "kd"}]},
@@ -87,6 +87,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="500 trials, some seconds each")
     parser.add_argument("--parts", default="starts,requests,events,load")
     parser.add_argument("--databases", default="sqlite,postgres")
+    parser.add_argument("--repeats", type=int, default=200, help="of each request")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     parts, quick = arguments.parts.split(","), arguments.quick
@@ -106,7 +107,7 @@ def main() -> None:
                 if "starts" in parts:
                     measure_starts(url, files, repeats=2 if quick else 7)
                 if "requests" in parts:
-                    measure_requests(store, url, files, repeats=10 if quick else 200)
+                    measure_requests(store, url, files, 10 if quick else arguments.repeats)
                 if "events" in parts:
                     measure_events(store, url, files, 20 if quick else 200, 5 if quick else 30)
                 if "load" in parts:

@@ -17,18 +17,20 @@ from service.settings import Settings
 
 _SHOWN = 40
 
+# Asynchronous, though they wait for nothing: FastAPI takes other functions to a thread, at a price.
 
-def _settings(request: Request) -> Settings:
+
+async def _settings(request: Request) -> Settings:
     settings: Settings = request.app.state.settings
     return settings
 
 
-def _store(request: Request) -> Store:
+async def _store(request: Request) -> Store:
     store: Store = request.app.state.store
     return store
 
 
-def _studies(request: Request) -> Studies:
+async def _studies(request: Request) -> Studies:
     studies: Studies = request.app.state.studies
     return studies
 

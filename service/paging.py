@@ -43,7 +43,7 @@ class Paging:
         }
 
 
-def _paging(
+async def _paging(
     request: Request,
     page_size: Annotated[int, Query(ge=1, description="At most 500 are given.")] = 50,
     page_token: Annotated[str | None, Query(max_length=200)] = None,

@@ -9,7 +9,10 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from typing import TypeVar
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+from starlette.responses import Response
 
 from autokd.store import Store, StudyRecord
 from autokd.trial import Trial
@@ -18,7 +21,7 @@ Result = TypeVar("Result")
 
 _MOST_STUDIES = 200
 _MOST_TRIALS = 200_000
-_MOST_DERIVED = 100
+_MOST_DERIVED = 50
 """For each study."""
 
 
@@ -48,17 +51,41 @@ class Studies:
         Args:
             study: the study.
             key: tells apart what is derived.
-            derive: works it out; a pure function of the trials and the study.
+            derive: works it out; a pure function of the trials and the study. It may ask for
+                other things that are derived.
         """
         view = self._view(study)
         with view.lock:
             trials = view.read(self._store, study)
             if key not in view.derived:
                 view.derived[key] = derive(trials)
-                while len(view.derived) > _MOST_DERIVED:  # of a slider's every position, say
-                    del view.derived[next(iter(view.derived))]
+            view.derived.move_to_end(key)
+            while len(view.derived) > _MOST_DERIVED:  # of a slider's every position, say
+                view.derived.popitem(last=False)
             found: Result = view.derived[key]  # type: ignore[assignment]  # by its key
             return found
+
+    def document(
+        self,
+        study: StudyRecord,
+        key: Hashable,
+        model: type[BaseModel],
+        derive: Callable[[list[Trial]], Any],
+    ) -> Response:
+        """The same as a document of the API, which takes longer to write than to send.
+
+        Args:
+            study: the study.
+            key: tells apart what is derived.
+            model: of the document.
+            derive: works its content out.
+        """
+
+        def written(trials: list[Trial]) -> str:
+            return model.model_validate(derive(trials)).model_dump_json(by_alias=True)
+
+        content = self.derived(study, ("document", key), written)
+        return Response(content, media_type="application/json")
 
     def _view(self, study: StudyRecord) -> _View:
         with self._lock:
@@ -77,9 +104,9 @@ class _View:
     """What is known of one study, up to an event of it."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
         self.trials: dict[int, Trial] = {}
-        self.derived: dict[Hashable, object] = {}
+        self.derived: OrderedDict[Hashable, object] = OrderedDict()
         self._sorted: list[Trial] = []
         self._seen = 0
         self._state: Hashable = None
@@ -95,5 +122,5 @@ class _View:
         if changed or state != self._state:
             self._state = state
             self._sorted = [self.trials[number] for number in sorted(self.trials)]
-            self.derived = {}
+            self.derived.clear()
         return self._sorted

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -55,6 +56,10 @@ def serve(settings: Settings, *, ready: str = "") -> None:
     if token is not None:
         _say(f"log in once with {address}/login#token={token}")
         _say("keep that token, it is not shown again; `autokd token create` makes others")
+    # Thousands of trials are read at once, and all of them stay: looking for garbage among what was
+    # loaded to start, at every few hundred of them, takes as long as reading them.
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
     _Server(config, app.state.feed).run(sockets=[listening])
 
 

@@ -75,13 +75,13 @@ class Candidates:
         """What the value of each field is, by its name in filters and orders."""
         kinds: dict[str, Kind] = {name: kind for name, (kind, _) in _PLAIN.items()}
         kinds["on_front"] = "truth"
-        for group, (prefix, _) in _GROUPS.items():
-            table = self._tables[group].values()
-            for name in _names_in(table):
-                is_figure = group == "figures"  # and so a number, of which thousands need no look
-                kinds[prefix + name] = (
-                    "number" if is_figure else kind_of([row.get(name) for row in table])
-                )
+        for group, (prefix, values) in _GROUPS.items():
+            table = list(map(values, self.trials))
+            if group == "figures":  # of which thousands need no look
+                kinds |= dict.fromkeys(_names_in(table), "number")
+            else:
+                samples = _samples_in(table)
+                kinds |= {prefix + name: kind_of(values) for name, values in samples.items()}
         return kinds
 
     def select(self, filter: str = "", order_by: str = "") -> list[Trial]:
@@ -141,8 +141,8 @@ class Candidates:
         result: dict[str, Any] = {
             name: list(map(self._field(name), self.trials)) for name in _COLUMNS if name in wanted
         }
-        for group, (prefix, _) in _GROUPS.items():
-            table = self._tables[group].values()
+        for group, (prefix, values) in _GROUPS.items():
+            table = list(map(values, self.trials))
             result[group] = {
                 name: [_cell(row.get(name)) for row in table]
                 for name in _names_in(table)
@@ -173,20 +173,11 @@ class Candidates:
             return lambda trial: trial.candidate in front
         group, _, own = name.partition(".")
         if not own or group not in _GROUPS:
-            figures = self._tables["figures"]
-            return lambda trial: finite(figures[trial.number].get(name))
-        table = self._tables[group]
+            return lambda trial: finite(trial.figures.get(name))
+        values = _GROUPS[group][1]
         if self.kinds[name] == "text":
-            return lambda trial: _text(table[trial.number].get(own))
-        return lambda trial: table[trial.number].get(own)
-
-    @cached_property
-    def _tables(self) -> dict[str, dict[int, Mapping[str, Any]]]:
-        """What the trials say, by group of fields and trial number."""
-        return {
-            group: {trial.number: values(trial) for trial in self.trials}
-            for group, (_, values) in _GROUPS.items()
-        }
+            return lambda trial: _text(values(trial).get(own))
+        return lambda trial: values(trial).get(own)
 
     @cached_property
     def _front(self) -> frozenset[int]:
@@ -220,6 +211,17 @@ def _names_in(rows: Iterable[Mapping[str, Any]]) -> list[str]:
         if not names.keys() >= row.keys():
             names |= dict.fromkeys(row)
     return list(names)
+
+
+def _samples_in(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """By name, in the order of first use: a value of each type that the rows have under it."""
+    samples: dict[str, dict[type, Any]] = {}
+    for row in rows:
+        for name, value in row.items():
+            types = samples.setdefault(name, {})
+            if type(value) not in types:
+                types[type(value)] = value
+    return {name: list(types.values()) for name, types in samples.items()}
 
 
 def _text(value: Value) -> str | None:

@@ -9,7 +9,6 @@ from pydantic import AfterValidator
 from starlette.responses import HTMLResponse
 
 from autokd import analysis
-from autokd.analysis import Candidates
 from autokd.analysis.report_html import report_html
 from autokd.report import summarise
 from autokd.spec import Quantity
@@ -17,6 +16,7 @@ from service.access import Reader
 from service.context import SettingsOf, StoreOf, StudiesOf, StudyOf
 from service.intake import shown_record
 from service.problems import RESPONSES
+from service.routes.candidates import candidates_of
 from service.schemas import Choice, Figures, Moment, Objective, Row, Told, file_of
 
 router = APIRouter(tags=["analyses"], responses=RESPONSES)
@@ -163,8 +163,11 @@ def read_columns(
 ) -> Any:
     """Reads all candidates as columns, for plots."""
     wanted = tuple(fields.split(",")) if fields else None
-    return studies.derived(
-        study, ("columns", wanted), lambda trials: Candidates(study, trials).columns(wanted)
+    return studies.document(
+        study,
+        ("columns", wanted),
+        Columns,
+        lambda trials: candidates_of(study, studies).columns(wanted),
     )
 
 
@@ -184,8 +187,11 @@ def read_front(
     """Reads the Pareto front over two figures, of the students within limits."""
     limits = _limits(max_parameters, max_memory, max_macs, max_weight)
     key = ("front", x, y, rung, tuple(limits.items()))
-    return studies.derived(
-        study, key, lambda trials: analysis.front(study, trials, x, y, limits=limits, rung=rung)
+    return studies.document(
+        study,
+        key,
+        Front,
+        lambda trials: analysis.front(study, trials, x, y, limits=limits, rung=rung),
     )
 
 
@@ -201,15 +207,21 @@ def read_best(
 ) -> Any:
     """Reads the student of best first objective within limits."""
     limits = _limits(max_parameters, max_memory, max_macs, max_weight)
-    return analysis.best(study, studies.trials(study), limits)
+    return studies.document(
+        study,
+        ("best", tuple(limits.items())),
+        Row,
+        lambda trials: analysis.best(study, trials, limits),
+    )
 
 
 @router.get("/studies/{study}/hypervolume", response_model=Hypervolume)
 def read_hypervolume(_caller: Reader, study: StudyOf, studies: StudiesOf, store: StoreOf) -> Any:
     """Reads how the hypervolume grew, over trials and over seconds."""
-    return studies.derived(
+    return studies.document(
         study,
         "hypervolume",
+        Hypervolume,
         lambda trials: analysis.hypervolume(study, trials, store.attempts(study.id)),
     )
 
@@ -223,9 +235,10 @@ def read_importances(
     method: Literal["ped_anova", "fanova"] = "ped_anova",
 ) -> Any:
     """Reads how much each parameter matters for a metric."""
-    return studies.derived(
+    return studies.document(
         study,
         ("importances", metric, method),
+        Importances,
         lambda trials: analysis.importances(study, trials, metric, method),
     )
 
@@ -235,22 +248,30 @@ def read_rank_correlation(
     _caller: Reader, study: StudyOf, studies: StudiesOf, metric: Metric = None
 ) -> Any:
     """Reads how well the rungs foretell each other."""
-    return studies.derived(
-        study, ("ranks", metric), lambda trials: analysis.rank_correlation(study, trials, metric)
+    return studies.document(
+        study,
+        ("ranks", metric),
+        RankCorrelation,
+        lambda trials: analysis.rank_correlation(study, trials, metric),
     )
 
 
 @router.get("/studies/{study}/survival", response_model=Survival)
 def read_survival(_caller: Reader, study: StudyOf, studies: StudiesOf) -> Any:
     """Reads how many trials reached each rung."""
-    return studies.derived(study, "survival", lambda trials: analysis.survival(study, trials))
+    return studies.document(
+        study, "survival", Survival, lambda trials: analysis.survival(study, trials)
+    )
 
 
 @router.get("/studies/{study}/timeline", response_model=Timeline)
 def read_timeline(_caller: Reader, study: StudyOf, studies: StudiesOf, store: StoreOf) -> Any:
     """Reads when which trial ran."""
-    return studies.derived(
-        study, "timeline", lambda trials: analysis.timeline(trials, store.attempts(study.id))
+    return studies.document(
+        study,
+        "timeline",
+        Timeline,
+        lambda trials: analysis.timeline(trials, store.attempts(study.id)),
     )
 
 

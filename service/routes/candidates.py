@@ -86,7 +86,7 @@ class Graph(Told):
 async def _graph(
     request: Request, study: StudyOf, number: CandidateNumber, studies: StudiesOf
 ) -> dict[str, Any]:
-    candidates = await run_in_threadpool(_candidates, study, studies)
+    candidates = await run_in_threadpool(candidates_of, study, studies)
     architecture = _trial(candidates, study, number).architecture
     return await inspected(request, lambda inspector: inspector.graph(study.spec, architecture))
 
@@ -122,8 +122,12 @@ def list_candidates(
     order_by: Annotated[str, Query(max_length=500, examples=["-accuracy,parameters"])] = "",
 ) -> Any:
     """Lists candidates; filters and orders take any figure, `choices.NAME`, `distillation.NAME`."""
-    candidates = _candidates(study, studies)
-    found = candidates.select(filter, order_by)
+    candidates = candidates_of(study, studies)
+    found = studies.derived(
+        study,
+        ("candidates", filter, order_by),
+        lambda trials: candidates_of(study, studies).select(filter, order_by),
+    )
     page = paging.page(found, lambda trial: trial)
     return {**page, "items": candidates.rows(page["items"])}
 
@@ -136,7 +140,7 @@ def list_candidates(
 def download_candidates(_caller: Reader, study: StudyOf, studies: StudiesOf) -> StreamingResponse:
     """Downloads all candidates as CSV."""
     return StreamingResponse(
-        _candidates(study, studies).csv(),
+        candidates_of(study, studies).csv(),
         media_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="{study.name}-candidates.csv"'},
     )
@@ -155,7 +159,7 @@ def read_candidate(
     _caller: Reader, study: StudyOf, number: CandidateNumber, studies: StudiesOf
 ) -> Any:
     """Reads a candidate with its retrainings."""
-    candidates = _candidates(study, studies)
+    candidates = candidates_of(study, studies)
     trial = _trial(candidates, study, number)
     repeats = [
         trial_json(each)
@@ -206,13 +210,14 @@ def read_model_card(
     settings: SettingsOf,
 ) -> PlainTextResponse:
     """Reads what there is to know of a student, as Markdown."""
-    trial = _trial(_candidates(study, studies), study, number)
+    trial = _trial(candidates_of(study, studies), study, number)
     shown = shown_record(study, settings, store)
     text = candidate_card(shown, studies.trials(study), trial)
     return PlainTextResponse(text, media_type="text/markdown; charset=utf-8")
 
 
-def _candidates(study: StudyRecord, studies: Studies) -> Candidates:
+def candidates_of(study: StudyRecord, studies: Studies) -> Candidates:
+    """The candidates that the search of a study has proposed."""
     return studies.derived(study, "candidates", lambda trials: Candidates(study, trials))
 
 

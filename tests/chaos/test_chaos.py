@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -23,7 +24,7 @@ from tests.chaos.people import Asker, EventReader, Service
 from tests.chaos.system import Postgres, System, kill
 from tests.scripted.processes import arguments, scripted_spec, until
 
-_KILLS = int(os.environ.get("AUTOKD_CHAOS_KILLS", "100"))
+_KILLS = int(os.environ.get("AUTOKD_CHAOS_KILLS", "20"))
 _SEED = int(os.environ.get("AUTOKD_CHAOS_SEED", "0"))
 _BETWEEN_SECONDS = 1.5
 """Mean time between two kills."""
@@ -57,7 +58,7 @@ class Chaos:
         self.limits[name] = trials
 
     def rage(self, kills: int) -> None:
-        """Kills so many processes, and prints which."""
+        """Kills so many processes, of each kind as many."""
         while self.killed.total() < kills:
             for kind in self.rng.permutation(self.kinds).tolist()[: kills - self.killed.total()]:
                 until(partial(self._kill_one, kind), f"a {kind} to kill")
@@ -85,22 +86,28 @@ class Chaos:
             self.system.database.kill()
             return True
         victims = [each for each in self.system.processes(kind) if self._may_die(kind, each)]
-        if victims:
-            kill(victims[int(self.rng.integers(len(victims)))])
-        return bool(victims)
+        if not victims:
+            return False
+        victim = victims[int(self.rng.integers(len(victims)))]
+        if kind == "study" and (line := arguments(victim)):
+            study = int(line[-1])
+            self._epochs_at_death[study] = self.reader.epochs_of(study)
+        kill(victim)
+        return True
 
     def _may_die(self, kind: str, process: psutil.Process) -> bool:
         """Not where autokd would be right to give up: after deaths in a row without an epoch."""
-        if kind == "study":
-            study = int(arguments(process)[-1])
-            epochs = self.reader.epochs_of(study)
-            if self._epochs_at_death.get(study) == epochs:
-                return False
-            self._epochs_at_death[study] = epochs
+        if kind not in ("study", "worker"):
+            return True
+        with suppress(psutil.NoSuchProcess):
+            process = (process.parent() or process) if kind == "worker" else process
+        line = arguments(process)
+        if line[-2:-1] != ["study"]:  # it has just ended
+            return False
+        study = int(line[-1])
         if kind == "worker":
-            line = arguments(process.parent() or process)
-            return line[-2:-1] == ["study"] and self._loses_its_first(int(line[-1]))
-        return True
+            return self._loses_its_first(study)
+        return self._epochs_at_death.get(study) != self.reader.epochs_of(study)
 
     def _loses_its_first(self, study: int) -> bool:
         """Whether no running trial of a study would lose a second worker before a checkpoint."""
