@@ -88,6 +88,7 @@ def main() -> None:
     parser.add_argument("--parts", default="starts,requests,events,load")
     parser.add_argument("--databases", default="sqlite,postgres")
     parser.add_argument("--repeats", type=int, default=200, help="of each request")
+    parser.add_argument("--turns", type=int, default=3, help="with load, and without")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     parts, quick = arguments.parts.split(","), arguments.quick
@@ -111,8 +112,8 @@ def main() -> None:
                 if "events" in parts:
                     measure_events(store, url, files, 20 if quick else 200, 5 if quick else 30)
                 if "load" in parts:
-                    seconds, repeats = (5, 1) if quick else (60, 3)
-                    measure_load(store, url, files, seconds, repeats, arguments.seed)
+                    seconds, turns = (5, 1) if quick else (60, arguments.turns)
+                    measure_load(store, url, files, seconds, turns, arguments.seed)
 
 
 class Server:
