@@ -27,9 +27,10 @@ HOSTILE = fixture_data.HOSTILE
 )
 def test_a_hostile_name_is_inert(path: str, visit: Callable[..., Any]) -> None:
     page = visit().open(path)
+    if "new?from" not in path:  # there the name is the value of a field
+        page.locator("#app").get_by_text("onerror").first.wait_for()
     assert page.evaluate("window.hacked") is None
     assert page.locator("img, script:not([src])").count() == 0
-    assert "onerror" in page.locator("#app").inner_text() or "new?from" in path
 
 
 def test_a_hostile_log_line_is_inert(visit: Callable[..., Any]) -> None:
