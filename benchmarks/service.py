@@ -326,7 +326,9 @@ async def _send(server: Server, seconds: int, seed: int) -> tuple[list[float], i
 
     async def send(path: str, due: float) -> None:
         nonlocal errors
-        client = free.pop() if free else await Client.connect(server.port)
+        idle = [client for client in free if not client.closed]
+        free[:] = idle[:-1]
+        client = idle[-1] if idle else await Client.connect(server.port)
         try:
             status, _ = await client.get(path)
         except (OSError, asyncio.IncompleteReadError):

@@ -22,6 +22,11 @@ class Client:
         """To the service at a port of this machine."""
         return cls(*await asyncio.open_connection("127.0.0.1", port, limit=2**26))
 
+    @property
+    def closed(self) -> bool:
+        """Whether the service has ended the connection, as it does with one that is idle."""
+        return self._reader.at_eof()
+
     async def get(self, path: str) -> tuple[int, bytes]:
         """Status and body."""
         self._writer.write(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from autokd.analysis.drawing import Axis, Chart, Point
+from autokd.analysis.charts import Axis, Chart, Point
 from autokd.analysis.front import front
 from autokd.analysis.health import health
 from autokd.analysis.hypervolume import hypervolume

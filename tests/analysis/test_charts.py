@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from autokd.analysis.drawing import Axis, Chart, Point
+from autokd.analysis.charts import Axis, Chart, Point
 
 
 def axis(low, high, log=False):
