@@ -26,6 +26,7 @@ from .serving import serving
 _DOCUMENT = Path(__file__).parents[2] / "docs" / "client.md"
 
 
+@pytest.mark.slow
 def test_the_program_and_the_commands_of_the_document_run(
     tmp_path: Path,
     tiny_spec: dict[str, Any],

@@ -92,7 +92,7 @@ def test_samples_have_the_predicted_mean_and_deviation():
     columns, asked = some_columns(10), some_columns(3, seed=4)
     process = GaussianProcess(columns, some_targets(columns))
     rng = np.random.default_rng(0)
-    drawn = np.stack([process.sample(asked, rng) for _ in range(4000)])
+    drawn = np.stack([process.sample(asked, rng) for _ in range(1000)])
     mean, deviation = process.predict(asked)
     np.testing.assert_allclose(drawn.mean(axis=0), mean, atol=0.1)
     np.testing.assert_allclose(drawn.std(axis=0), deviation, rtol=0.1)
