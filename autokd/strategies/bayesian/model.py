@@ -22,8 +22,11 @@ from autokd.trial import Trial
 _DRAWS = 16
 """Of each loss that is not integrated in closed form."""
 
+_BOUND = 0.9
+"""Quantile of a loss that bounds the volume: what the few worst trials met is no good to anybody."""
+
 _MARGIN = 0.1
-"""The volume reaches beyond the worst that was met, by so much of the extent."""
+"""The volume reaches beyond that, by so much of the extent."""
 
 _LEAST_EXTENT = 1e-3
 """Of a loss that is the same for all candidates so far."""
@@ -77,6 +80,8 @@ class Model:
         pending = _rows(observations.trials, np.flatnonzero(observations.pending))
         self._front = self._believed(Pool.of(problem, map(_candidate, pending)), rng)
         worst, best = self._front.max(axis=0), self._front.min(axis=0)
+        # What is known without training is in the budget; all of it may be wanted.
+        worst[: len(unknown)] = np.quantile(self._front[:, : len(unknown)], _BOUND, axis=0)
         self._reference = worst + _MARGIN * np.maximum(worst - best, _LEAST_EXTENT)
 
     def _chances(self, observations: Observations) -> GaussianProcess | None:
