@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from autokd import errors
-from autokd.inspector import InspectorError, InspectorTimeoutError
+from autokd.inspector import InspectorBusyError, InspectorError, InspectorTimeoutError
 from autokd.store import ReusedKeyError
 from service.outbound import UrlRefusedError
 from service.redaction import redact
@@ -36,6 +36,10 @@ _UNTOLD = {
     "verification_failed": "a file does not compute what it should",
 }
 """What is said in place of an error, which may name files and hosts of the server."""
+
+
+_PASSING = ("check_busy", "database_unavailable")
+"""What is over soon, so that asking again is worth while."""
 
 
 class FieldProblem(BaseModel):
@@ -103,7 +107,9 @@ class Refusal(Exception):
 
 
 _OF_ERRORS: Sequence[tuple[type[errors.AutokdError], int, str]] = (
-    (InspectorTimeoutError, 503, "check_timeout"),
+    # What takes too long takes as long again, so that is no 503, which clients repeat.
+    (InspectorTimeoutError, 422, "check_timeout"),
+    (InspectorBusyError, 503, "check_busy"),
     (InspectorError, 503, "check_failed"),
     (TooLargeError, 413, "too_large"),
     (UploadError, 422, "invalid_upload"),
@@ -178,7 +184,7 @@ def add_handlers(app: FastAPI) -> None:
         status, code = next(
             (status, code) for kind, status, code in _OF_ERRORS if isinstance(error, kind)
         )
-        headers = {"Retry-After": "5"} if status == 503 else None
+        headers = {"Retry-After": "5"} if code in _PASSING else None
         fields = None
         detail = error.message
         if code in _UNTOLD:

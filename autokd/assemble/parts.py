@@ -42,6 +42,9 @@ from autokd.teacher import (
     read_weights,
 )
 
+_MOST_PARAMETERS = 10**9
+"""Of a student, whatever its budget says: larger ones are not even built to be costed."""
+
 _ANY_TASK = Task((3, 224, 224), 10)
 
 
@@ -115,7 +118,7 @@ class Parts:
         if asks_for_latency(spec):
             cost = replace(cost, latency_ms=_latency(spec, given, data, device))
         budget = _budget(spec, cost)
-        limit = int(budget.limits.get("parameters", cost.parameters))
+        limit = _parameter_limit(budget, cost)
         return cls(
             device=device,
             data=data,
@@ -184,6 +187,11 @@ def _budget(spec: StudySpec, teacher: Cost) -> Budget:
         if quantity is not None:
             limits[name] = quantity.resolve(figures.get(name, 0.0))
     return Budget(limits)
+
+
+def _parameter_limit(budget: Budget, teacher: Cost) -> int:
+    """How many parameters the space makes use of: the budget, or else the teacher's."""
+    return int(min(budget.limits.get("parameters", teacher.parameters), _MOST_PARAMETERS))
 
 
 def asks_for_latency(spec: StudySpec) -> bool:

@@ -77,6 +77,7 @@ class Studies:
             params={"validate_only": True},
             body={"spec": content_of(spec)},
             timeout=_CHECK_SECONDS,
+            waits=(),  # it may take minutes, and would take them again
         )
 
     def list(

@@ -35,7 +35,11 @@ class InspectorError(AutokdError):
 
 
 class InspectorTimeoutError(InspectorError):
-    """The answer, or one's turn to ask, took too long."""
+    """The answer took too long; so it would again."""
+
+
+class InspectorBusyError(InspectorError):
+    """One's turn to ask did not come in time; later it may."""
 
 
 class Inspector:
@@ -128,7 +132,7 @@ class Inspector:
         if known is not None:
             return known
         if not self._turn.acquire(timeout=self._seconds):
-            raise InspectorTimeoutError(
+            raise InspectorBusyError(
                 f"expected the inspector to be free within {self._seconds:g} s; it still works on "
                 "what others have asked",
                 hint="try again later",
@@ -208,8 +212,9 @@ class Inspector:
         if late.is_set():
             self._end()
             raise InspectorTimeoutError(
-                f"expected an answer within {self._seconds:g} s; the inspector was ended",
-                hint="ask for something smaller, or allow it more time",
+                f"expected what can be worked out within {self._seconds:g} s; this takes longer",
+                hint="make it smaller: the images (data.image_size), the teacher, or the options "
+                "of the space; or have the operator allow more time (AUTOKD_CHECK_SECONDS)",
             )
         return answered if answered.endswith(b"\n") else b""
 

@@ -20,6 +20,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from autokd.errors import StorageFullError
+from autokd.inspector import Inspector, InspectorBusyError, InspectorError, InspectorTimeoutError
 from autokd.spec import study_schema
 from autokd.store import Store, StudyRecord
 from service.middleware import CONTENT_SECURITY_POLICY
@@ -155,6 +156,32 @@ class TestStatus:
         answer = client.get("/studies", headers={"X-Request-ID": "mine-1"})
         assert problem_of(answer, 500, "unexpected")["request_id"] == "mine-1"
         assert "/home/operator/secret" in caplog.text
+
+    @pytest.mark.parametrize(
+        ("error", "status", "code", "again"),
+        [
+            (InspectorTimeoutError("it takes longer"), 422, "check_timeout", None),
+            (InspectorBusyError("others ask"), 503, "check_busy", "5"),
+            (InspectorError("it died"), 503, "check_failed", None),
+        ],
+    )
+    def test_only_a_check_whose_turn_did_not_come_is_worth_asking_for_again(
+        self,
+        error: InspectorError,
+        status: int,
+        code: str,
+        again: str | None,
+        recorded: Service,
+        spec: dict[str, Any],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        def fail(*_arguments: Any, **_options: Any) -> Any:
+            raise error
+
+        monkeypatch.setattr(Inspector, "check", fail)
+        answer = recorded.client("launch").post("/studies?validate_only=1", json={"spec": spec})
+        problem_of(answer, status, code)
+        assert answer.headers.get("retry-after") == again
 
     def test_507_when_the_disk_is_full(
         self, launcher: TestClient, spec: dict[str, Any], monkeypatch: pytest.MonkeyPatch
