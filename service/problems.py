@@ -87,6 +87,7 @@ class Refusal(Exception):
         detail: what was expected, what was got.
         hint: what to do.
         headers: of the response.
+        fields: what is wrong in the request, by its place.
     """
 
     def __init__(
@@ -97,6 +98,7 @@ class Refusal(Exception):
         *,
         hint: str | None = None,
         headers: Mapping[str, str] | None = None,
+        fields: Sequence[FieldProblem] | None = None,
     ) -> None:
         super().__init__(detail)
         self.status = status
@@ -104,6 +106,7 @@ class Refusal(Exception):
         self.detail = detail
         self.hint = hint
         self.headers = headers
+        self.fields = fields
 
 
 _OF_ERRORS: Sequence[tuple[type[errors.AutokdError], int, str]] = (
@@ -195,7 +198,7 @@ def add_handlers(app: FastAPI) -> None:
             detail = detail.partition("\n")[0].rstrip(":")
             fields = [
                 FieldProblem(
-                    pointer=_pointer("spec", *filter(None, mistake.path.split("."))),
+                    pointer=pointer_to("spec", *filter(None, mistake.path.split("."))),
                     message=redact(mistake.message),
                     hint=mistake.hint,
                 )
@@ -208,7 +211,13 @@ def add_handlers(app: FastAPI) -> None:
     @app.exception_handler(Refusal)
     def _refused(request: Request, error: Refusal) -> JSONResponse:
         return problem(
-            request, error.status, error.code, error.detail, hint=error.hint, headers=error.headers
+            request,
+            error.status,
+            error.code,
+            error.detail,
+            hint=error.hint,
+            fields=error.fields,
+            headers=error.headers,
         )
 
     @app.exception_handler(HTTPException)
@@ -244,14 +253,14 @@ def _is_unread(error: Mapping[str, Any]) -> bool:
 
 def _field(error: Mapping[str, Any]) -> FieldProblem:
     place, *path = error["loc"]
-    pointer = _pointer(*path) if place == "body" else f"{place}:{'.'.join(map(str, path))}"
+    pointer = pointer_to(*path) if place == "body" else f"{place}:{'.'.join(map(str, path))}"
     given = error.get("input")
     got = f"; got {str(given)[:_SHOWN]!r}" if isinstance(given, str | int | float) else ""
     message = error["msg"].removeprefix("Value error, ")
     return FieldProblem(pointer=pointer, message=redact(f"{message}{got}"))
 
 
-def _pointer(*path: str | int) -> str:
+def pointer_to(*path: str | int) -> str:
     """A JSON pointer (RFC 6901)."""
     return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in path)
 

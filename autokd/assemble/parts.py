@@ -118,12 +118,11 @@ class Parts:
         if asks_for_latency(spec):
             cost = replace(cost, latency_ms=_latency(spec, given, data, device))
         budget = _budget(spec, cost)
-        limit = _parameter_limit(budget, cost)
         return cls(
             device=device,
             data=data,
             space=space,
-            domain=space.domain(data.task, limit),
+            domain=space.domain(data.task, parameter_limit(spec, cost)),
             teacher=teacher,
             teacher_cost=cost,
             budget=budget,
@@ -189,9 +188,11 @@ def _budget(spec: StudySpec, teacher: Cost) -> Budget:
     return Budget(limits)
 
 
-def _parameter_limit(budget: Budget, teacher: Cost) -> int:
-    """How many parameters the space makes use of: the budget, or else the teacher's."""
-    return int(min(budget.limits.get("parameters", teacher.parameters), _MOST_PARAMETERS))
+def parameter_limit(spec: StudySpec, teacher: Cost) -> int:
+    """How many parameters the space makes use of: those of the budget, or else the teacher's."""
+    limit = spec.budget.parameters
+    most = limit.resolve(teacher.parameters) if limit is not None else teacher.parameters
+    return int(min(most, _MOST_PARAMETERS))
 
 
 def asks_for_latency(spec: StudySpec) -> bool:

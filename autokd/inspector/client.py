@@ -111,6 +111,20 @@ class Inspector:
         request = {"do": "space", "name": name}
         return self._ask(request, _key(request))
 
+    def admit(self, spec: Mapping[str, Any], candidate: Mapping[str, Any]) -> dict[str, Any]:
+        """The architecture that somebody names: `autokd.assemble.admit_candidate`, as JSON data.
+
+        Args:
+            spec: of its study, as JSON data.
+            candidate: its `choices`, `distillation` and `draw`.
+
+        Raises:
+            SpecError: there is no such candidate; says all that is wrong with it.
+            AutokdError: the study's data, space or teacher is not to be had.
+            InspectorError: there was no answer.
+        """
+        return self._ask({"do": "admit", "spec": dict(spec), "candidate": dict(candidate)})
+
     def close(self) -> None:
         """Ends the child at once; a request under way gets an InspectorError."""
         self._closed = True
