@@ -290,7 +290,7 @@ class Coordinator:
 
 def _end(children: Sequence[Child], seconds: float = 60.0) -> None:
     for child in children:
-        child.tell("cancel")
+        child.tell("leave")
     until = time.monotonic() + seconds
     for child in children:
         child.wait(max(0.0, until - time.monotonic()))

@@ -225,6 +225,11 @@ class Studies(Database):
                     )
                 for field, value in given.items():
                     setattr(row, field, dict(value) if isinstance(value, Mapping) else value)
+                if (
+                    row.stop_reason is StopReason.COORDINATOR_ENDED
+                    and row.wish is not StudyWish.RUN
+                ):
+                    row.stop_reason = StopReason.USER  # by now somebody does not want it to go on
                 if name is not UNSET:
                     row.spec = {**row.spec, "name": name}
                 row.version += 1

@@ -46,6 +46,17 @@ class TestSlots:
             Coordinator(store, 0)
 
 
+def test_studies_are_told_when_the_coordinator_leaves(
+    world: World, open_office: OpenOffice
+) -> None:
+    office = open_office()
+    study = world.add("study")
+    office.tick()
+    office.coordinator._close()
+    assert "leave" in office.child(study).lines
+    assert "cancel" not in office.child(study).lines
+
+
 class TestWishes:
     @pytest.mark.parametrize("wish", [None, StudyWish.PAUSE, StudyWish.CANCEL])
     def test_a_study_that_is_not_to_run_is_left_alone(

@@ -185,7 +185,8 @@ def test_a_study_goes_on_after_its_coordinator_was_killed_and_its_processes_end_
         finally:
             next_one.send_signal(signal.SIGTERM)
     assert next_one.returncode == 0
-    assert world.study(study).status == "queued"
+    waiting = world.study(study)
+    assert (waiting.status, waiting.stop_reason) == ("queued", StopReason.COORDINATOR_ENDED)
     assert not world.store.running_attempts(study)
 
 

@@ -81,6 +81,21 @@ class TestStudies:
         assert (changed.spec, changed.created) == (study.spec, study.created)
         assert store.update_study(study.id) == changed
 
+    @pytest.mark.parametrize(
+        ("wish", "reason"),
+        [
+            (StudyWish.RUN, StopReason.COORDINATOR_ENDED),
+            (StudyWish.PAUSE, StopReason.USER),
+            (StudyWish.CANCEL, StopReason.USER),
+        ],
+    )
+    def test_a_study_that_waits_for_a_coordinator_until_it_is_not_wanted(
+        self, store: Store, wish: StudyWish, reason: StopReason
+    ) -> None:
+        study = store.create_study("waits", {"seed": 0}, wish=StudyWish.RUN)
+        store.update_study(study.id, stop_reason=StopReason.COORDINATOR_ENDED)
+        assert store.change_study(study.id, wish=wish).stop_reason is reason
+
     def test_a_stop_reason_can_be_taken_back(self, store: Store, study: StudyRecord) -> None:
         store.update_study(study.id, stop_reason=StopReason.TRIALS, teacher={"accuracy": 0.9})
         again = store.update_study(study.id, stop_reason=None, spec={"seed": 1}, teacher=None)
