@@ -287,7 +287,11 @@ def clone_study(
 
 
 def etag_of(study: StudyRecord) -> str:
-    """Changes with everything that happens; its first part with what people change only."""
+    """Changes with everything that happens; its first part with what people change only.
+
+    The study is read before its trials and its ETag is of that moment, so a body may be newer than
+    its ETag, which costs one more reading at most, and never older, which would hide a change.
+    """
     return f'"{study.version}-{study.events}"'
 
 
