@@ -68,6 +68,11 @@ class Access(Database):
                     used.last_used = now
         return found
 
+    def hold_token(self, token_id: int) -> None:
+        """Make others that hold the token wait for the end of the transaction; in `together`."""
+        with self._write() as session:
+            session.get(TokenRow, token_id, with_for_update=True)
+
     def tokens(self) -> list[TokenRecord]:
         """Tokens, oldest first, sessions left out."""
         with self._read() as session:

@@ -19,7 +19,7 @@ from autokd.spec import StudySpec, read_study
 from autokd.spec.text import read_yaml
 from autokd.store import Store, StudyRecord
 from autokd.trial import StudyState, StudyWish
-from service.access import Caller, Launcher, Reader, check_quota
+from service.access import Caller, Launcher, Reader, within_quota
 from service.context import AnyStudyOf, SettingsOf, StoreOf, StudiesOf, StudyOf, inspected
 from service.intake import admitted_spec, shown_spec
 from service.names import Kind, id_of
@@ -231,9 +231,11 @@ def resume_study(
     caller: Launcher, study: StudyOf, store: StoreOf, studies: StudiesOf, response: Response
 ) -> Any:
     """Goes on with a study that was paused, cancelled, interrupted, or failed."""
-    if study.wish is not StudyWish.RUN:
-        check_quota(caller, store)
-    return _wish(study, StudyWish.RUN, store, studies, response)
+    with within_quota(caller, store) as run:
+        if study.wish is not StudyWish.RUN:
+            run.add(study.id)
+        changed = steering.steer(store, study, StudyWish.RUN)
+    return _answer(changed, store, studies, response)
 
 
 @router.post("/studies/{study}:stop", response_model=Study)
@@ -262,9 +264,11 @@ def extend_study(
     response: Response,
 ) -> Any:
     """Goes on with larger limits, also when the study has ended."""
-    if study.wish is not StudyWish.RUN:
-        check_quota(caller, store)
-    return _answer(steering.extend(store, study, extension.limits), store, studies, response)
+    with within_quota(caller, store) as run:
+        if study.wish is not StudyWish.RUN:
+            run.add(study.id)
+        extended = steering.extend(store, study, extension.limits)
+    return _answer(extended, store, studies, response)
 
 
 @router.post("/studies/{study}:clone", status_code=201, response_model=Study)
@@ -377,8 +381,10 @@ def _is_bare(body: bytes) -> bool:
 
 
 def _launch(spec: StudySpec, new: NewStudy, caller: Caller, store: Store) -> StudyRecord:
-    check_quota(caller, store)
-    return steering.queue(store, spec, labels=new.labels, paused=new.paused, owner=caller.id)
+    with within_quota(caller, store) as run:
+        study = steering.queue(store, spec, labels=new.labels, paused=new.paused, owner=caller.id)
+        run.add(study.id)
+    return study
 
 
 def _wish(
