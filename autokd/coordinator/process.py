@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from autokd.coordinator.exports import export_folder, partial_folder
 from autokd.errors import AutokdError, ConflictError, NotFoundError, StoreUnavailableError
 from autokd.files import bytes_in
 from autokd.store import OperationRecord, Store
@@ -132,8 +133,7 @@ def _export(store: Store, operation: OperationRecord) -> dict[str, Any]:
 
     assert operation.study_id is not None
     request = operation.request
-    folder = store.study(operation.study_id).folder / "exports" / str(operation.id)
-    partial = folder.with_suffix(".partial")
+    folder, partial = export_folder(store, operation), partial_folder(store, operation)
     shutil.rmtree(partial, ignore_errors=True)
     written = export_student(
         store,

@@ -159,8 +159,11 @@ def test_an_export_lies_in_a_folder_of_its_own_also_when_it_is_made_again(
     folder = world.study(study).folder / "exports" / str(export)
     folder.mkdir(parents=True)
     (folder / "of_one_that_was_killed").touch()
+    cancelled = folder.with_name("7.partial")  # while no coordinator was there
+    cancelled.mkdir()
     start()
     assert world.until_done(export).state == "succeeded"
+    assert not cancelled.exists()
     assert [path.name for path in folder.iterdir()] == ["student.json"]
 
 
