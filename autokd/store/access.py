@@ -198,6 +198,11 @@ class Access(Database):
         with self._read() as session:
             return session.scalar(select(func.count()).select_from(AuditRow)) or 0
 
+    def forget_audits(self, older_than: timedelta) -> None:
+        """Remove what was recorded so long ago."""
+        with self._write() as session:
+            session.execute(delete(AuditRow).where(AuditRow.time < datetime.now(UTC) - older_than))
+
 
 class ReusedKeyError(ConflictError):
     """An idempotency key came with another request than before."""

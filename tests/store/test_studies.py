@@ -113,6 +113,7 @@ class TestStudies:
     ) -> None:
         assert store.delete_study(study.id) == study.folder
         assert store.studies() == []
+        assert store.all_events() == []
         again = store.create_study("digits", {})
         assert again.id > study.id
         assert [event.number for event in store.events(again.id)] == [1]
