@@ -253,6 +253,8 @@ def _is_unread(error: Mapping[str, Any]) -> bool:
 
 def _field(error: Mapping[str, Any]) -> FieldProblem:
     place, *path = error["loc"]
+    if path and path[-1] == "[key]":  # what pydantic adds where a name is wrong, and not its value
+        path.pop()
     pointer = pointer_to(*path) if place == "body" else f"{place}:{'.'.join(map(str, path))}"
     given = error.get("input")
     got = f"; got {str(given)[:_SHOWN]!r}" if isinstance(given, str | int | float) else ""

@@ -11,7 +11,7 @@ import yaml
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
-from pydantic import StringConstraints, ValidationError
+from pydantic import ValidationError
 
 from autokd import steering
 from autokd.errors import ConflictError, Mistake, SpecError
@@ -34,6 +34,7 @@ from service.schemas import (
     NewStudy,
     Operation,
     Page,
+    Spelled,
     Study,
     StudyChanges,
     StudyDetail,
@@ -56,6 +57,10 @@ _OPENING = (
 _CLOSING = (yaml.BlockEndToken, yaml.FlowMappingEndToken, yaml.FlowSequenceEndToken)
 
 _ETAG = re.compile(r'"([0-9]{1,18})-[0-9]{1,18}"')
+
+_ORDER = Spelled(
+    "-?(created|updated|name)", "created, updated or name, or one of these with '-' before it"
+)
 
 IfMatch = Annotated[
     str | None, Header(description="The ETag that was read: refused if somebody changed it since.")
@@ -118,12 +123,12 @@ def list_studies(
     paging: PagingOf,
     state: Annotated[list[StudyStatus] | None, Query(description="One of these states.")] = None,
     label: Annotated[
-        list[Annotated[str, StringConstraints(pattern="^[^:]+:")]] | None,
+        list[Annotated[str, Spelled("[^:]+:.*", "`key:value`")]] | None,
         Query(description="All of these labels, as `key:value`."),
     ] = None,
     q: Annotated[str | None, Query(description="Part of the name.", max_length=100)] = None,
     deleted: Annotated[bool, Query(description="Those that were deleted.")] = False,
-    order_by: Annotated[str, Query(pattern="^-?(created|updated|name)$")] = "-created",
+    order_by: Annotated[str, _ORDER] = "-created",
 ) -> Any:
     """Lists studies."""
     found = [

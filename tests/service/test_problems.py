@@ -138,6 +138,55 @@ class TestStatus:
             "query:order_by",
         ]
 
+    @pytest.mark.parametrize(
+        ("method", "path", "body", "pointer", "message"),
+        [
+            (
+                "PATCH",
+                "/studies/digits",
+                {"name": "../a"},
+                "/name",
+                "expected at most 100 letters, digits, '.', '_' and '-', the first a letter or "
+                "digit; got '../a'",
+            ),
+            (
+                "PATCH",
+                "/studies/digits",
+                {"labels": {"a b": "c"}},
+                "/labels/a b",
+                "expected at most 63 letters, digits, '.', '_', '/' and '-', the first a letter or "
+                "digit; got 'a b'",
+            ),
+            (
+                "POST",
+                "/uploads",
+                {"kind": "data", "name": "a\nb"},
+                "/name",
+                "expected one line of text, without control characters; got 'a\\nb'",
+            ),
+            (
+                "GET",
+                "/studies?label=a",
+                None,
+                "query:label.0",
+                "expected `key:value`; got 'a'",
+            ),
+            (
+                "GET",
+                "/studies?order_by=size",
+                None,
+                "query:order_by",
+                "expected created, updated or name, or one of these with '-' before it; got 'size'",
+            ),
+        ],
+    )
+    def test_422_says_in_words_how_a_text_is_written(
+        self, method: str, path: str, body: Any, pointer: str, message: str, recorded: Service
+    ) -> None:
+        answer = recorded.client("launch").request(method, path, json=body)
+        (field,) = problem_of(answer, 422, "invalid_request")["errors"]
+        assert field == {"pointer": pointer, "message": message}
+
     def test_422_lists_a_hundred_mistakes_at_most(self, recorded: Service) -> None:
         body = {"name": "a", "changes": {}, **{f"field{n}": n for n in range(1000)}}
         answer = recorded.client("launch").post("/studies/digits:clone", json=body)
