@@ -217,6 +217,20 @@ class TestHiding:
         store.hide_study(again.id)
         assert [each.name for each in store.studies(deleted=True)] == ["digits", "digits"]
 
+    def test_whoever_asks_for_its_name_is_told_when_it_was_deleted(
+        self, store: Store, study: StudyRecord
+    ) -> None:
+        store.hide_study(study.id)
+        again = store.create_study("digits", {})
+        assert store.study("digits") == again
+        hidden = store.hide_study(again.id)
+        store.hide_study(store.create_study("digits_2", {}).id)
+        assert store.deleted_study("digits") == hidden
+        assert store.deleted_study("digit") is None
+        with pytest.raises(NotFoundError, match="study 'digits' was deleted on 2") as caught:
+            store.study("digits")
+        assert caught.value.hint == f"`autokd study undelete {again.id}` brings it back"
+
     def test_a_study_is_brought_back_as_it_was(self, store: Store, study: StudyRecord) -> None:
         store.hide_study(study.id)
         back = store.unhide_study(study.id)
