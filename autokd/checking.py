@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,8 +31,9 @@ from autokd.strategies.halving import hyperband_sizes
 _WARM_UP, _TIMED = 2, 5
 """Steps of training on random images, to estimate how long an epoch takes."""
 
-_TIMED_IMAGES, _TIMED_SECONDS = 256, 2.0
-"""Images of such a step at most (more take longer in proportion); no step begins after so long."""
+_TIMED_IMAGES, _TIMED_PIXELS, _TIMED_SECONDS = 256, 2**22, 2.0
+"""Images of such a step and pixels of them at most (more take longer in proportion); no step begins
+after so long."""
 
 _SAMPLING_SECONDS = 10.0
 """No sample is begun after so long; large graphs take a second each."""
@@ -160,7 +162,8 @@ def _threads(number: int) -> Iterator[None]:
 def _seconds_per_step(network: nn.Module, batch_size: int, parts: Parts) -> float:
     """Median wall time of a forward and backward pass on random images."""
     batch_size = min(batch_size, len(parts.data.train))
-    timed = min(batch_size, _TIMED_IMAGES)
+    pixels = math.prod(parts.data.task.input_shape[1:])
+    timed = max(1, min(batch_size, _TIMED_IMAGES, _TIMED_PIXELS // pixels))
     network = network.to(parts.device).train()
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(timed, *parts.data.task.input_shape, generator=generator)

@@ -19,6 +19,7 @@ from optuna.distributions import (
 )
 from optuna.trial import TrialState as State
 
+from autokd.errors import Mistake, did_you_mean
 from autokd.task import Task
 
 if TYPE_CHECKING:
@@ -170,6 +171,8 @@ class Domain:
     def canonical(self, choices: Choices) -> dict[str, Choice]:
         """The same point in its one spelling: inactive parameters dropped, numbers quantised.
 
+        A parameter with one value only may be left out.
+
         Raises:
             ValueError: an active parameter is missing or outside its distribution.
         """
@@ -177,10 +180,45 @@ class Domain:
         for name, distribution in self.parameters.items():
             if not self.is_active(name, result):
                 continue
-            if name not in choices:
+            if name in choices:
+                result[name] = _quantise(name, choices[name], distribution)
+            elif distribution.single():
+                result[name] = _from_unit(0.5, distribution)
+            else:
                 raise ValueError(f"parameter {name!r} is missing; got {sorted(choices)}")
-            result[name] = _quantise(name, choices[name], distribution)
         return result
+
+    def mistakes(self, choices: Choices, path: str) -> list[Mistake]:
+        """What is wrong with a point that a person names, each at `path` and its parameter.
+
+        Beside what `canonical` refuses these are parameters that do not exist at all, and whole
+        numbers that it would round. Those that are not active may be named.
+        """
+        found = [
+            Mistake(f"{path}.{name}", "there is no such parameter", self._nearest(name))
+            for name in choices
+            if name not in self.parameters
+        ]
+        point: dict[str, Choice] = {}
+        for name, distribution in self.parameters.items():
+            condition = self.conditions.get(name)
+            if condition is not None and point.get(condition.parent) not in condition.values:
+                continue  # it is not active, or its parent is wrong
+            value = choices.get(name)
+            if value is None and distribution.single():
+                value = _from_unit(0.5, distribution)
+            if value is not None and _is_meant(value, distribution):
+                point[name] = value
+            else:
+                got = "nothing" if value is None else repr(value)
+                wrong = f"expected {_expected(distribution)}; got {got}"
+                found.append(Mistake(f"{path}.{name}", wrong))
+        return found
+
+    def _nearest(self, name: str) -> str:
+        return did_you_mean(name, self.parameters) or (
+            f"there are {', '.join(self.parameters) or 'none'}"
+        )
 
     def sample(self, rng: np.random.Generator, n: int = 1) -> list[dict[str, Choice]]:
         """`n` independent points, each parameter uniform on its (log) range."""
@@ -339,6 +377,28 @@ def _quantise(name: str, value: Choice, distribution: BaseDistribution) -> Choic
         digits = _SIGNIFICANT_DIGITS
     # Rounding may step over an end of the range that has more digits.
     return min(max(float(f"{value:.{digits}g}"), low), high)
+
+
+def _is_meant(value: Choice, distribution: BaseDistribution) -> bool:
+    """Whether the distribution has a value, and not only one near it."""
+    if isinstance(distribution, CategoricalDistribution):
+        return value in distribution.choices
+    if isinstance(value, bool | str):
+        return False
+    low, high = _bounds(distribution)
+    is_whole = isinstance(distribution, IntDistribution)
+    return low <= value <= high and (not is_whole or value == _quantise("", value, distribution))
+
+
+def _expected(distribution: BaseDistribution) -> str:
+    """The values of a distribution in words."""
+    if isinstance(distribution, CategoricalDistribution):
+        return f"one of {', '.join(map(repr, distribution.choices))}"
+    low, high = _bounds(distribution)
+    if isinstance(distribution, IntDistribution):
+        steps = f" in steps of {distribution.step}" if distribution.step > 1 else ""
+        return f"a whole number from {low} to {high}{steps}"
+    return f"a number from {low} to {high}"
 
 
 def _category(distribution: CategoricalDistribution, index: int) -> Choice:

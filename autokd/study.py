@@ -192,6 +192,7 @@ class Study:
         self._trials = {trial.number: trial for trial in store.trials(record.id)}
         self._running: dict[int, _Running] = {}
         self._stop_asked = False
+        self._asked_by = StopReason.USER
         self._at_once = False
         self._enough = False
         self._exhausted = False
@@ -221,8 +222,10 @@ class Study:
         """Asks the loop to end soon: running trials save a checkpoint and can go on later."""
         self._stop_asked = True
 
-    def cancel(self) -> None:
+    def cancel(self, why: StopReason = StopReason.USER) -> None:
         """Asks the loop to end now: running trials lose the epoch that they are in."""
+        if not self._stop_asked:
+            self._asked_by = why
         self._at_once = True
         self._stop_asked = True
 
@@ -285,6 +288,7 @@ class Study:
                 self._end(reason)
             finally:
                 self._stop_asked = self._at_once = False
+                self._asked_by = StopReason.USER
         return self.front
 
     def _run_stages(self) -> StopReason:
@@ -714,7 +718,7 @@ class Study:
         state = StudyState.COMPLETED if completed else StudyState.STOPPED
         # One that was interrupted is still wanted: to go on, or to be told as paused or cancelled.
         wish = {} if self._stop_asked else {"wish": None, "version": self._decided}
-        reason = StopReason.USER if self._stop_asked else reason
+        reason = self._asked_by if self._stop_asked else reason
         self._update(state=state, stop_reason=reason, **wish)
         self._tell("ended")
 

@@ -25,6 +25,8 @@ A study's states::
                   │  └────► FAILED      could not begin or go on: `error` says why
                   └───────── (search again, or with larger limits, continues any)
 
+One whose coordinator ends is STOPPED too, until the next one goes on with it.
+
 A study that a coordinator runs has a *wish* beside its state: what its owner wants of it. Together
 they are its *status*, which is what people are shown::
 
@@ -118,6 +120,8 @@ class StopReason(StrEnum):
     ENOUGH = "enough"
     """The user wanted no more of the search, but its result."""
     USER = "user"
+    COORDINATOR_ENDED = "coordinator_ended"
+    """Nobody stopped it: it waits, and goes on with the next coordinator."""
 
 
 class TrialKind(StrEnum):

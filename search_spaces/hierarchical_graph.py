@@ -36,13 +36,23 @@ if TYPE_CHECKING:
 Range = Sequence[float]
 """Lowest and highest value of a parameter, both included."""
 
+_LEVELS = ("top", "middle", "bottom")
 _CHANNEL_RATIOS = (1, 2, 4)
 _WIDTH_STEPS = 8  # of the width, per channel of the first stage: each step widens one stage by one
+_MOST_NODES, _MOST_OPERATIONS = 100, 8_000
+"""Of a graph, and of a whole network, whose three levels multiply: what is larger takes minutes to
+draw. The paper's has a thousand operations at most.
+"""
+
 _BOUNDS: dict[str, tuple[str, Callable[[float], bool]]] = {
-    "nodes": ("whole numbers from 1", lambda value: isinstance(value, int) and value >= 1),
+    "nodes": (
+        f"whole numbers from 1 to {_MOST_NODES}",
+        lambda value: isinstance(value, int) and 1 <= value <= _MOST_NODES,
+    ),
     "neighbours": (
-        "even whole numbers from 2 (an odd one gives the same graphs as the even one below it)",
-        lambda value: isinstance(value, int) and value >= 2 and value % 2 == 0,
+        f"even whole numbers from 2 to {_MOST_NODES} (an odd one gives the same graphs as the even "
+        "one below it)",
+        lambda value: isinstance(value, int) and 2 <= value <= _MOST_NODES and value % 2 == 0,
     ),
     "rewiring": ("probabilities from 0 to 1", lambda value: 0 <= value <= 1),
     "probability": ("probabilities from 0 to 1", lambda value: 0 <= value <= 1),
@@ -112,6 +122,8 @@ class HierarchicalGraph:
             "parameter_fraction": parameter_fraction,
         }
         mistakes = [_mistake(name, value) for name, value in self.ranges.items()]
+        if not any(mistakes):
+            mistakes.append(_too_many(*(self.ranges[f"{level}_nodes"] for level in _LEVELS)))
         if any(mistakes):
             raise SpecError(f"search space {self.name!r}", filter(None, mistakes))
 
@@ -172,6 +184,18 @@ def _mistake(name: str, value: Any) -> Mistake | None:
     if is_range:
         return None
     return Mistake(f"space.{name}", f"expected [lowest, highest], {expected}; got {value!r}")
+
+
+def _too_many(*nodes: Range) -> Mistake | None:
+    """What is wrong with the numbers of nodes on the three levels together."""
+    operations = int(math.prod(highest for _, highest in nodes))
+    if operations <= _MOST_OPERATIONS:
+        return None
+    return Mistake(
+        "space",
+        f"expected at most {_MOST_OPERATIONS:,} operations in a network, the product of the "
+        f"highest {', '.join(f'{level}_nodes' for level in _LEVELS)}; got {operations:,}",
+    )
 
 
 def _distribution(kind: str, low: float, high: float) -> BaseDistribution:

@@ -7,6 +7,8 @@ something must carry a header that no foreign page can set, and no foreign `Orig
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
@@ -15,7 +17,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyCookie, HTTPBearer
 
-from autokd.store import Store, TokenRecord
+from autokd.store import TRIAL_REQUESTS, Store, TokenRecord
 from autokd.trial import StudyWish
 from service.names import Kind, id_of
 from service.problems import Refusal
@@ -179,20 +181,41 @@ def token_json(token: TokenRecord) -> dict[str, Any]:
     }
 
 
-def check_quota(caller: Caller, store: Store) -> None:
-    """Refuses one more study to a token that has as many under way as it may."""
+@contextmanager
+def within_quota(caller: Caller, store: Store) -> Iterator[set[int]]:
+    """One transaction that is undone if it gives a token more studies than it may have under way.
+
+    The block gets a set, and puts the ids into it of the studies that it has run.
+
+    Raises:
+        Refusal: there would be too many.
+    """
+    added: set[int] = set()
     most = caller.limit("studies")
-    if most is None:
+    if most is None or caller.id is None:
+        yield added
         return
-    under_way = [
-        study
-        for study in store.wanted_studies()
-        if study.owner == caller.id and study.wish in (StudyWish.RUN, StudyWish.STOP)
-    ]
-    if len(under_way) >= most:
-        raise Refusal(
-            429,
-            "too_many_studies",
-            f"expected at most {most} studies of this token under way, there are {len(under_way)}",
-            hint="wait for one to end, or pause one",
-        )
+    with store.together():
+        store.hold_token(caller.id)  # so that of two requests at once one sees what the other did
+        yield added
+        under_way = _under_way(caller.id, store) | added
+        if len(under_way) > most:
+            raise Refusal(
+                429,
+                "too_many_studies",
+                f"expected at most {most} studies of this token under way, there would be "
+                f"{len(under_way)}",
+                hint="wait for one to end, or pause one",
+            )
+
+
+def _under_way(owner: int, store: Store) -> set[int]:
+    """Ids of a token's studies that run or are to run, and of those that it will wake."""
+    wanted = store.wanted_studies()
+    asked = store.operations(kinds=TRIAL_REQUESTS, states=("queued",))
+    waking = {each.study_id for each in asked if each.owner == owner and each.study_id is not None}
+    return (waking - {study.id for study in wanted}) | {
+        study.id
+        for study in wanted
+        if study.owner == owner and study.wish in (StudyWish.RUN, StudyWish.STOP)
+    }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI
@@ -18,6 +19,7 @@ from service.events import EventFeed
 from service.middleware import Envelope, Figures
 from service.outbound import Outbound
 from service.record import Studies
+from service.retention import forgetting
 from service.routes import (
     analyses,
     candidates,
@@ -78,7 +80,8 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         try:
             await to_thread.run_sync(remove_stale_parts, store.files / "uploads")
-            async with feed.running(), deliveries.running():
+            kept = timedelta(days=settings.kept_days)
+            async with feed.running(), deliveries.running(), forgetting(store, kept):
                 yield
         finally:
             inspector.close()

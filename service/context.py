@@ -11,7 +11,7 @@ from fastapi import Depends, Path, Request
 from autokd.errors import NotFoundError
 from autokd.inspector import Inspector
 from autokd.store import Store, StudyRecord
-from service.names import Kind, is_id, is_name, number_of
+from service.names import Kind, id_of, is_id, is_name, number_of
 from service.record import Studies
 from service.settings import Settings
 
@@ -62,12 +62,27 @@ def study_named(store: Store, text: str, *, deleted: bool = False) -> StudyRecor
     """
     if not is_id(text) and not is_name(text):
         raise NotFoundError(f"expected the name or id of a study, got {text[:_SHOWN]!a}")
-    study = store.study(number_of(Kind.STUDY, text) if is_id(text) else text)
-    if study.deleted is not None and not deleted:
-        raise NotFoundError(
-            f"study {study.name!r} was deleted", hint=f"POST …/studies/{text}:undelete"
-        )
-    return study
+    if is_id(text):
+        study = store.study(number_of(Kind.STUDY, text))
+        if study.deleted is not None and not deleted:
+            raise _deleted(study)
+        return study
+    try:
+        return store.study(text)
+    except NotFoundError:
+        gone = store.deleted_study(text)
+        if gone is None:
+            raise
+        raise _deleted(gone) from None
+
+
+def _deleted(study: StudyRecord) -> NotFoundError:
+    """The error of asking for a study that can be brought back, which has an id only."""
+    return NotFoundError(
+        f"study {study.name!r} was deleted on {study.deleted:%Y-%m-%d}",
+        hint=f"POST …/studies/{id_of(Kind.STUDY, study.id)}:undelete brings it back, or `autokd "
+        f"study undelete {study.id}`",
+    )
 
 
 def _study(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -24,11 +23,6 @@ from service.signing import sign
 _LOG = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 1.0
-_KEPT = timedelta(days=30)
-"""How long a delivery that has ended is remembered."""
-
-_TIDY_SECONDS = 3600.0
-
 _MOST_ATTEMPTS = 9
 _GROWTH = 4.0
 """The pause after the nth attempt is about 4**n seconds: the last comes a day after the first."""
@@ -68,14 +62,10 @@ class Deliveries:
         return len(due)
 
     async def _keep_sending(self) -> None:
-        tidied = -_TIDY_SECONDS
         while True:
             sent = 0
             try:
                 sent = await self.send_due()
-                if time.monotonic() - tidied >= _TIDY_SECONDS:
-                    await to_thread.run_sync(self._store.forget_deliveries, _KEPT)
-                    tidied = time.monotonic()
             except AutokdError as error:  # the database is away, or the disk is full, for a while
                 _LOG.warning("%s", error)
             except Exception:  # the boundary of the task: its end would be the end of all webhooks

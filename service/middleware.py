@@ -39,6 +39,12 @@ _HEADERS = {
     "permissions-policy": "camera=(), microphone=(), geolocation=()",
 }
 
+_LOGIN = "open_session"
+_LOGIN_SECONDS = 1.0
+"""Of failed logins that follow each other faster than this, the first is audited."""
+
+_UNKNOWN = "unknown"
+
 _PORT = re.compile(r":[0-9]*$")
 _LENGTH = re.compile(r"[0-9]{1,18}")
 
@@ -80,6 +86,7 @@ class Envelope:
         self.settings = settings
         self.store = store
         self.figures = figures
+        self._login_noted = -math.inf
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request."""
@@ -160,19 +167,22 @@ class Envelope:
         )
 
     async def _audit(self, scope: Scope, status: int, request_id: str) -> None:
-        """Who changed something, or tried what they may not; the unknown are in the log only."""
+        """Who changed something, or tried what they may not.
+
+        The unknown are in the log only, but for those who try to log in.
+        """
         if scope["method"] in SAFE_METHODS and status not in (401, 403):
             return
         if not scope["path"].startswith("/api/"):
             return
         caller = scope["state"].get("caller")
-        if caller is None:
+        if caller is None and not self._is_login_to_note(scope):
             return
 
         def write() -> None:
             self.store.add_audit(
-                token=caller.id,
-                name=caller.name,
+                token=caller.id if caller else None,
+                name=caller.name if caller else _UNKNOWN,
                 operation=_operation(scope),
                 target=redact(scope["path"])[:500],
                 status=status,
@@ -183,6 +193,17 @@ class Envelope:
             await to_thread.run_sync(write)
         except Exception:  # the answer is out; what can not be written there goes into the log
             _LOG.exception("the audit log could not be written")
+
+    def _is_login_to_note(self, scope: Scope) -> bool:
+        """Whether it is a login, and none that came just after another one.
+
+        Whoever tries thousands of tokens is not to fill the database.
+        """
+        now = time.monotonic()
+        if _operation(scope) != _LOGIN or now - self._login_noted < _LOGIN_SECONDS:
+            return False
+        self._login_noted = now
+        return True
 
 
 def _limited(receive: Receive, limit: float) -> Receive:

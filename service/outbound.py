@@ -165,10 +165,12 @@ class Outbound:
                 f"expected port {' or '.join(map(str, sorted(self.ports)))}, got {port}",
                 hint="the operator can allow another port of a host",
             )
-        if _is_address(host):
-            _check_addresses(host, [host], trusted)
-        elif len(host) > _LONGEST_NAME or not _NAME.fullmatch(host):
+        is_name = len(host) <= _LONGEST_NAME and _NAME.fullmatch(host)
+        if not is_name and not _is_address(host):
             raise UrlRefusedError(f"expected the name of a host, got {host[:_LONGEST_NAME]!r}")
+        address = _spelled_address(host)
+        if address is not None:
+            _check_addresses(host, [address], trusted)
         return Target(parsed, host, trusted)
 
     async def addresses(self, target: Target) -> list[str]:
@@ -261,6 +263,18 @@ def _check_addresses(host: str, addresses: list[str], trusted: bool) -> None:
                 f"expected a host with public addresses, but {host} has a {kind} one",
                 hint="the operator can allow a host of the intranet",
             )
+
+
+def _spelled_address(host: str) -> str | None:
+    """The address that a host has whoever is asked for it; None: that takes a name server."""
+    if _is_address(host):
+        return host
+    if host == "localhost" or host.endswith(".localhost"):
+        return "127.0.0.1"
+    try:
+        return socket.inet_ntoa(socket.inet_aton(host))  # `127.1`, `0x7f.1`, `2130706433`
+    except OSError:
+        return None
 
 
 def _is_address(host: str) -> bool:

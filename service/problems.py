@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from autokd import errors
-from autokd.inspector import InspectorError, InspectorTimeoutError
+from autokd.inspector import InspectorBusyError, InspectorError, InspectorTimeoutError
 from autokd.store import ReusedKeyError
 from service.outbound import UrlRefusedError
 from service.redaction import redact
@@ -36,6 +36,10 @@ _UNTOLD = {
     "verification_failed": "a file does not compute what it should",
 }
 """What is said in place of an error, which may name files and hosts of the server."""
+
+
+_PASSING = ("check_busy", "database_unavailable")
+"""What is over soon, so that asking again is worth while."""
 
 
 class FieldProblem(BaseModel):
@@ -83,6 +87,7 @@ class Refusal(Exception):
         detail: what was expected, what was got.
         hint: what to do.
         headers: of the response.
+        fields: what is wrong in the request, by its place.
     """
 
     def __init__(
@@ -93,6 +98,7 @@ class Refusal(Exception):
         *,
         hint: str | None = None,
         headers: Mapping[str, str] | None = None,
+        fields: Sequence[FieldProblem] | None = None,
     ) -> None:
         super().__init__(detail)
         self.status = status
@@ -100,10 +106,13 @@ class Refusal(Exception):
         self.detail = detail
         self.hint = hint
         self.headers = headers
+        self.fields = fields
 
 
 _OF_ERRORS: Sequence[tuple[type[errors.AutokdError], int, str]] = (
-    (InspectorTimeoutError, 503, "check_timeout"),
+    # What takes too long takes as long again, so that is no 503, which clients repeat.
+    (InspectorTimeoutError, 422, "check_timeout"),
+    (InspectorBusyError, 503, "check_busy"),
     (InspectorError, 503, "check_failed"),
     (TooLargeError, 413, "too_large"),
     (UploadError, 422, "invalid_upload"),
@@ -178,7 +187,7 @@ def add_handlers(app: FastAPI) -> None:
         status, code = next(
             (status, code) for kind, status, code in _OF_ERRORS if isinstance(error, kind)
         )
-        headers = {"Retry-After": "5"} if status == 503 else None
+        headers = {"Retry-After": "5"} if code in _PASSING else None
         fields = None
         detail = error.message
         if code in _UNTOLD:
@@ -189,7 +198,7 @@ def add_handlers(app: FastAPI) -> None:
             detail = detail.partition("\n")[0].rstrip(":")
             fields = [
                 FieldProblem(
-                    pointer=_pointer("spec", *filter(None, mistake.path.split("."))),
+                    pointer=pointer_to("spec", *filter(None, mistake.path.split("."))),
                     message=redact(mistake.message),
                     hint=mistake.hint,
                 )
@@ -202,7 +211,13 @@ def add_handlers(app: FastAPI) -> None:
     @app.exception_handler(Refusal)
     def _refused(request: Request, error: Refusal) -> JSONResponse:
         return problem(
-            request, error.status, error.code, error.detail, hint=error.hint, headers=error.headers
+            request,
+            error.status,
+            error.code,
+            error.detail,
+            hint=error.hint,
+            fields=error.fields,
+            headers=error.headers,
         )
 
     @app.exception_handler(HTTPException)
@@ -238,14 +253,16 @@ def _is_unread(error: Mapping[str, Any]) -> bool:
 
 def _field(error: Mapping[str, Any]) -> FieldProblem:
     place, *path = error["loc"]
-    pointer = _pointer(*path) if place == "body" else f"{place}:{'.'.join(map(str, path))}"
+    if path and path[-1] == "[key]":  # what pydantic adds where a name is wrong, and not its value
+        path.pop()
+    pointer = pointer_to(*path) if place == "body" else f"{place}:{'.'.join(map(str, path))}"
     given = error.get("input")
     got = f"; got {str(given)[:_SHOWN]!r}" if isinstance(given, str | int | float) else ""
     message = error["msg"].removeprefix("Value error, ")
     return FieldProblem(pointer=pointer, message=redact(f"{message}{got}"))
 
 
-def _pointer(*path: str | int) -> str:
+def pointer_to(*path: str | int) -> str:
     """A JSON pointer (RFC 6901)."""
     return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in path)
 

@@ -118,7 +118,9 @@ class _View:
             changed = store.trials(study.id, changed_after=self._seen)
             self._seen = study.events
             self.trials |= {trial.number: trial for trial in changed}
-        state = (study.version, study.state, study.stop_reason, study.deleted)
+        # The teacher's figures become known without an event.
+        teacher = tuple((study.teacher or {}).items())
+        state = (study.version, study.state, study.stop_reason, study.deleted, teacher)
         if changed or state != self._state:
             self._state = state
             self._sorted = [self.trials[number] for number in sorted(self.trials)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
@@ -10,11 +12,15 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
     JsonValue,
     PlainSerializer,
     StringConstraints,
     WithJsonSchema,
 )
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
 
 from service.names import NAME, is_id
 from service.problems import Problem
@@ -33,6 +39,36 @@ def moment_text(moment: datetime) -> str:
 Moment = Annotated[datetime, PlainSerializer(moment_text, return_type=str, when_used="json")]
 
 
+@dataclass(frozen=True)
+class Spelled:
+    """Annotates text of a pattern, of which people are told in words.
+
+    Attributes:
+        pattern: a regular expression of the whole text.
+        words: what is expected.
+    """
+
+    pattern: str
+    words: str
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        """Tells pydantic to check it."""
+        return core_schema.no_info_after_validator_function(self._checked, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Tells programs of the pattern."""
+        return {**handler(schema), "pattern": f"^{self.pattern}$"}
+
+    def _checked(self, text: str) -> str:
+        if re.fullmatch(self.pattern, text) is None:
+            raise ValueError(f"expected {self.words}")
+        return text
+
+
 def _no_id(name: str) -> str:
     if is_id(name):
         raise ValueError("expected a name that is no id")
@@ -41,15 +77,26 @@ def _no_id(name: str) -> str:
 
 Name = Annotated[
     str,
-    StringConstraints(pattern=f"^{NAME}$"),
+    Spelled(NAME, "at most 100 letters, digits, '.', '_' and '-', the first a letter or digit"),
     AfterValidator(_no_id),
 ]
-Line = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
+Line = Annotated[
+    str, Spelled(r"[^\x00-\x1f\x7f-\x9f]*", "one line of text, without control characters")
+]
 """Text without control characters: databases refuse some, and terminals obey others."""
 
 Label = Annotated[Line, StringConstraints(max_length=200)]
 Labels = Annotated[
-    dict[Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$")], Label],
+    dict[
+        Annotated[
+            str,
+            Spelled(
+                r"[A-Za-z0-9][A-Za-z0-9._/-]{0,62}",
+                "at most 63 letters, digits, '.', '_', '/' and '-', the first a letter or digit",
+            ),
+        ],
+        Label,
+    ],
     Field(max_length=32, json_schema_extra={"additionalProperties": False}),
 ]
 

@@ -49,6 +49,12 @@ class Settings(BaseSettings):
     webhook_hosts: tuple[str, ...] = Field(
         (), description="Hosts that webhooks may reach by http and at private addresses."
     )
+    kept_days: float = Field(
+        90.0,
+        ge=1,
+        le=36_500,
+        description="How long the audit log, operations and webhook messages that ended are kept.",
+    )
     check_seconds: float = Field(120.0, gt=0, description="How long a check of a study may take.")
 
     @field_validator("host")

@@ -33,6 +33,46 @@ CONDITIONAL = Domain(
 )
 
 
+@pytest.mark.parametrize(
+    ("choices", "mistakes"),
+    [
+        ({"top": "er", "p": 0.5}, {}),
+        ({"top": "er", "p": 0.5, "k": 99}, {}),  # not active
+        ({"top": "ws", "p": 0.1, "k": 4, "deep": True, "depth": 2}, {}),
+        ({"top": "er", "p": 0.5, "P": 1}, {"P": "there is no such parameter"}),
+        ({"top": "xx", "p": 0.5}, {"top": "expected one of 'er', 'ws'; got 'xx'"}),
+        ({"top": "er"}, {"p": "expected a number from 0.1 to 0.9; got nothing"}),
+        ({"top": "er", "p": "a"}, {"p": "expected a number from 0.1 to 0.9; got 'a'"}),
+        ({"top": "er", "p": True}, {"p": "expected a number from 0.1 to 0.9; got True"}),
+        ({"top": "er", "p": math.nan}, {"p": "expected a number from 0.1 to 0.9; got nan"}),
+        (
+            {"top": "ws", "p": 1, "k": 3, "deep": False},
+            {
+                "p": "expected a number from 0.1 to 0.9; got 1",
+                "k": "expected a whole number from 2 to 8 in steps of 2; got 3",
+            },
+        ),
+    ],
+)
+def test_all_that_is_wrong_with_a_point_is_said_by_its_parameter(choices, mistakes) -> None:
+    found = CONDITIONAL.mistakes(choices, "at")
+    assert {mistake.path: mistake.message for mistake in found} == {
+        f"at.{name}": message for name, message in mistakes.items()
+    }
+
+
+def test_a_parameter_that_is_misspelt_is_told_the_nearest_there_is() -> None:
+    near, far = CONDITIONAL.mistakes({"dept": 1, "xyz": 1, "top": "er", "p": 0.5}, "at")
+    assert near.hint == "did you mean 'depth'?"
+    assert far.hint == "there are top, p, k, deep, depth"
+
+
+def test_what_has_no_choice_need_not_be_named() -> None:
+    domain = Domain({"limit": CategoricalDistribution([20_000]), "k": IntDistribution(3, 3)})
+    assert domain.mistakes({}, "at") == []
+    assert domain.canonical({}) == {"limit": 20_000, "k": 3}
+
+
 @st.composite
 def distributions(draw: st.DrawFn) -> BaseDistribution:
     kind = draw(st.sampled_from(["category", "int", "float"]))

@@ -463,6 +463,28 @@ def test_the_record_keeps_its_limits_until_the_study_runs_with_others(world: Wor
     assert first.store.study("made-up").spec["limits"]["trials"] == 3
 
 
+@pytest.mark.parametrize(
+    ("asked_before", "reason"),
+    [(False, StopReason.COORDINATOR_ENDED), (True, StopReason.USER)],
+)
+def test_a_study_whose_coordinator_ends_says_so_unless_the_user_stopped_it_first(
+    world: World, asked_before: bool, reason: StopReason
+) -> None:
+    study = world.study()
+
+    def leave_at_second(attempt: Attempt) -> Event | None:
+        if len(world.executor.attempts) == 2:
+            if asked_before:
+                study.stop()
+            study.cancel(StopReason.COORDINATOR_ENDED)
+            return Stopped(attempt.id, attempt.token)
+        return None
+
+    world.executor.fate = leave_at_second
+    study.run()
+    assert (study.record.state, study.record.stop_reason) == (StudyState.STOPPED, reason)
+
+
 def test_study_stopped_by_the_user_can_go_on(world: World) -> None:
     study = world.study(final=FinalSpec(top=1, epochs=20, seeds=1))
 

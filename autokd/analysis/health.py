@@ -20,7 +20,7 @@ from autokd.multiobjective import ParetoFront
 from autokd.readable import plural
 from autokd.report import budget_of, final_rows, finished, objectives_of
 from autokd.store import StudyRecord
-from autokd.trial import FailureClass, StopReason, Trial, TrialKind, TrialState
+from autokd.trial import FailureClass, StopReason, StudyWish, Trial, TrialKind, TrialState
 
 _FEWEST = 20
 """Trials of which a share is worth a word."""
@@ -93,6 +93,16 @@ def _failures(record: StudyRecord, trials: Sequence[Trial]) -> Iterator[Note]:
             "too_many_failures",
             f"{len(causes)} of {plural(tried, 'trial')} failed, {number} of them with "
             f"{cause.value}{', which ended the search' if ended else ''}: {_REMEDIES[cause]}.",
+        )
+
+
+def _waiting(record: StudyRecord, trials: Sequence[Trial]) -> Iterator[Note]:
+    if record.stop_reason is StopReason.COORDINATOR_ENDED and record.wish is StudyWish.RUN:
+        yield Note(
+            "info",
+            "coordinator_ended",
+            "the coordinator that ran it has ended; it goes on by itself with the next one "
+            "(`autokd up`, or `autokd coordinator`).",
         )
 
 
@@ -209,7 +219,7 @@ def _convergence(record: StudyRecord, trials: Sequence[Trial]) -> Iterator[Note]
         )
 
 
-_CHECKS = (_failures, _feasibility, _budget, _distillation, _rungs, _convergence)
+_CHECKS = (_waiting, _failures, _feasibility, _budget, _distillation, _rungs, _convergence)
 
 
 def _searched(trials: Sequence[Trial]) -> list[Trial]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from autokd.assemble.parts import Given, Parts, asks_for_latency, load_data, teacher_cost
-from autokd.assemble.search import distillation_domain, make_strategy
+from autokd.assemble.search import admit_candidate, distillation_domain, make_strategy
 from autokd.assemble.spaces import describe_space, load_space
 from autokd.assemble.study import assemble_study
 from autokd.assemble.workers import make_runner, make_scheme, threads_of_worker, worker_count
@@ -11,6 +11,7 @@ from autokd.assemble.workers import make_runner, make_scheme, threads_of_worker,
 __all__ = [
     "Given",
     "Parts",
+    "admit_candidate",
     "asks_for_latency",
     "assemble_study",
     "describe_space",

@@ -42,6 +42,9 @@ from autokd.teacher import (
     read_weights,
 )
 
+_MOST_PARAMETERS = 10**9
+"""Of a student, whatever its budget says: larger ones are not even built to be costed."""
+
 _ANY_TASK = Task((3, 224, 224), 10)
 
 
@@ -115,12 +118,11 @@ class Parts:
         if asks_for_latency(spec):
             cost = replace(cost, latency_ms=_latency(spec, given, data, device))
         budget = _budget(spec, cost)
-        limit = int(budget.limits.get("parameters", cost.parameters))
         return cls(
             device=device,
             data=data,
             space=space,
-            domain=space.domain(data.task, limit),
+            domain=space.domain(data.task, parameter_limit(spec, cost)),
             teacher=teacher,
             teacher_cost=cost,
             budget=budget,
@@ -184,6 +186,13 @@ def _budget(spec: StudySpec, teacher: Cost) -> Budget:
         if quantity is not None:
             limits[name] = quantity.resolve(figures.get(name, 0.0))
     return Budget(limits)
+
+
+def parameter_limit(spec: StudySpec, teacher: Cost) -> int:
+    """How many parameters the space makes use of: those of the budget, or else the teacher's."""
+    limit = spec.budget.parameters
+    most = limit.resolve(teacher.parameters) if limit is not None else teacher.parameters
+    return int(min(most, _MOST_PARAMETERS))
 
 
 def asks_for_latency(spec: StudySpec) -> bool:

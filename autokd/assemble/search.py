@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from optuna.distributions import (
     FloatDistribution,
 )
 
-from autokd.assemble.parts import Parts
+from autokd.assemble.parts import Parts, parameter_limit, teacher_cost
+from autokd.assemble.spaces import load_space
 from autokd.budget import Cost
+from autokd.errors import TeacherError
 from autokd.multiobjective import Objective
 from autokd.space import Architecture, Domain
 from autokd.spec import (
@@ -18,6 +21,7 @@ from autokd.spec import (
     AxSpec,
     BayesianSpec,
     CmaEsSpec,
+    DataSpec,
     DistillationSpec,
     EvolutionSpec,
     FidelitySpec,
@@ -40,9 +44,11 @@ from autokd.strategies import (
     RegularizedEvolution,
     Strategy,
     SuccessiveHalving,
+    named_candidate,
 )
 from autokd.strategies.optuna_search import hub_sampler
-from autokd.trial import Trial, TrialKind
+from autokd.task import Task
+from autokd.trial import Suggestion, Trial, TrialKind
 
 _AFFORDABLE_COSTS = 16
 """A network is built for each, which takes some 20 ms."""
@@ -89,6 +95,29 @@ def make_problem(spec: StudySpec, parts: Parts, cost: Callable[[Architecture], C
         figures=lambda architecture: cost(architecture).figures(),
         affordable=_AFFORDABLE_COSTS,
     )
+
+
+def admit_candidate(
+    spec: StudySpec, task_of: Callable[[DataSpec], Task], request: Mapping[str, Any]
+) -> Suggestion:
+    """The candidate that somebody names, if a study has it.
+
+    Args:
+        spec: the study.
+        task_of: what is to be learned from data, which may have to be read to know it.
+        request: see `autokd.strategies.named_candidate`.
+
+    Raises:
+        SpecError: there is no such candidate; says all that is wrong with it.
+        TeacherError: the teacher is not known by a name.
+    """
+    task = task_of(spec.data)
+    space, teacher = load_space(spec.space), teacher_cost(spec, task)
+    if teacher is None:
+        raise TeacherError("the teacher is an object of a Python program, which only that has")
+    architecture = space.domain(task, parameter_limit(spec, teacher))
+    domains = architecture, distillation_domain(spec.distillation)
+    return named_candidate(request, space.name, *domains, draws=space.draws)
 
 
 def make_strategy(

@@ -104,7 +104,7 @@ class Client:
 
     def logs(
         self,
-        study: str | Study,
+        study: str | int | Study,
         trial: int,
         *,
         attempt: int | None = None,
@@ -137,7 +137,7 @@ class Client:
 
     def export(
         self,
-        study: str | Study,
+        study: str | int | Study,
         folder: str | Path,
         *,
         best: bool = True,

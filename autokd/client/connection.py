@@ -90,6 +90,7 @@ class Connection:
         content: Iterable[bytes] | None = None,
         headers: Mapping[str, str] | None = None,
         timeout: float | None = None,
+        waits: Iterable[float] = retrying.WAITS,
     ) -> Value:
         """Has something done, and gives what is told of it.
 
@@ -104,6 +105,7 @@ class Connection:
             content: bytes to send in its place.
             headers: further ones.
             timeout: in place of the connection's own.
+            waits: seconds before each further attempt.
         """
         with self.answer(
             method,
@@ -113,6 +115,7 @@ class Connection:
             content=content,
             headers=headers,
             timeout=timeout,
+            waits=waits,
         ) as answer:
             answer.read()
             try:

@@ -29,14 +29,22 @@ if TYPE_CHECKING:
 _CHECK_SECONDS = 300.0
 
 
-def path_of(study: str | Study) -> str:
+def path_of(study: str | int | Study) -> str:
     """The path of a study: by name, by id, or as the server told of it."""
-    name = study.id if isinstance(study, Study) else study
+    match study:
+        case Study():
+            name = study.id
+        case int() if not isinstance(study, bool):
+            name = f"std_{study}"  # the number that commands call it by
+        case str():
+            name = study
+        case _:
+            raise TypeError(f"expected the name, id or number of a study, got {study!r}")
     return f"studies/{quote(name, safe='')}"
 
 
 class Studies:
-    """The studies of a server; each is named by its name, its id (`std_12`) or its `Study`.
+    """The studies of a server; each is named by its name, its id (`std_12` or 12) or its `Study`.
 
     All methods raise AccessError if the token is not known or may not do it, and
     ServerUnreachableError if the server does not answer. Those that take a study raise
@@ -77,6 +85,7 @@ class Studies:
             params={"validate_only": True},
             body={"spec": content_of(spec)},
             timeout=_CHECK_SECONDS,
+            waits=(),  # it may take minutes, and would take them again
         )
 
     def list(
@@ -106,13 +115,13 @@ class Studies:
         }
         return self._connection.items(Study, "studies", params)
 
-    def read(self, study: str | Study) -> StudyDetail:
+    def read(self, study: str | int | Study) -> StudyDetail:
         """A study with its file, its front and its retrained students."""
         return self._connection.read(StudyDetail, path_of(study))
 
     def change(
         self,
-        study: str | Study,
+        study: str | int | Study,
         *,
         name: str | None = None,
         labels: Mapping[str, str] | None = None,
@@ -128,15 +137,15 @@ class Studies:
         body = {field: value for field, value in given.items() if value is not None}
         return self._connection.ask(Study, "PATCH", path_of(study), body=body)
 
-    def pause(self, study: str | Study) -> Study:
+    def pause(self, study: str | int | Study) -> Study:
         """Stops training after the running epochs. Raises ConflictError if it has ended."""
         return self._have(study, "pause")
 
-    def resume(self, study: str | Study) -> Study:
+    def resume(self, study: str | int | Study) -> Study:
         """Goes on with a study that was paused, cancelled or interrupted, or that failed."""
         return self._have(study, "resume")
 
-    def stop(self, study: str | Study) -> Study:
+    def stop(self, study: str | int | Study) -> Study:
         """Ends the search: the best are retrained, and the study is completed.
 
         Raises:
@@ -144,11 +153,11 @@ class Studies:
         """
         return self._have(study, "stop")
 
-    def cancel(self, study: str | Study) -> Study:
+    def cancel(self, study: str | int | Study) -> Study:
         """Ends all training now. Raises ConflictError if it has ended."""
         return self._have(study, "cancel")
 
-    def extend(self, study: str | Study, **limits: float) -> Study:
+    def extend(self, study: str | int | Study, **limits: float) -> Study:
         """Goes on within larger limits: `extend("digits", trials=80)`; also when it has ended.
 
         Raises:
@@ -158,7 +167,7 @@ class Studies:
 
     def clone(
         self,
-        study: str | Study,
+        study: str | int | Study,
         name: str,
         changes: Mapping[str, Any] | None = None,
         *,
@@ -186,15 +195,15 @@ class Studies:
         }
         return self._have(study, "clone", body)
 
-    def delete(self, study: str | Study) -> Study:
+    def delete(self, study: str | int | Study) -> Study:
         """Deletes it so that `undelete` brings it back. Raises ConflictError if it runs."""
         return self._connection.ask(Study, "DELETE", path_of(study))
 
-    def undelete(self, study: str | Study) -> Study:
+    def undelete(self, study: str | int | Study) -> Study:
         """Brings a deleted study back, which has an id only. Raises ConflictError."""
         return self._have(study, "undelete")
 
-    def purge(self, study: str | Study) -> Operation:
+    def purge(self, study: str | int | Study) -> Operation:
         """Removes a deleted study for good; the response of the operation has the freed `bytes`.
 
         Raises:
@@ -204,7 +213,7 @@ class Studies:
 
     def front(
         self,
-        study: str | Study,
+        study: str | int | Study,
         *,
         x: str | None = None,
         y: str | None = None,
@@ -239,7 +248,7 @@ class Studies:
 
     def best(
         self,
-        study: str | Study,
+        study: str | int | Study,
         *,
         max_parameters: str | None = None,
         max_memory: str | None = None,
@@ -261,7 +270,7 @@ class Studies:
 
     def trials(
         self,
-        study: str | Study,
+        study: str | int | Study,
         *,
         kind: str | Sequence[str] | None = None,
         state: str | Sequence[str] | None = None,
@@ -270,12 +279,12 @@ class Studies:
         params = {"kind": kind, "state": state}
         return self._connection.items(Trial, f"{path_of(study)}/trials", params)
 
-    def trial(self, study: str | Study, number: int) -> TrialDetail:
+    def trial(self, study: str | int | Study, number: int) -> TrialDetail:
         """One trial with its attempts."""
         return self._connection.read(TrialDetail, f"{path_of(study)}/trials/{number:d}")
 
     def candidates(
-        self, study: str | Study, *, filter: str | None = None, order_by: str | None = None
+        self, study: str | int | Study, *, filter: str | None = None, order_by: str | None = None
     ) -> Iterator[Candidate]:
         """All candidates, or those that a filter lets through.
 
@@ -291,11 +300,13 @@ class Studies:
         params = {"filter": filter, "order_by": order_by}
         return self._connection.items(Candidate, f"{path_of(study)}/candidates", params)
 
-    def report(self, study: str | Study) -> dict[str, Any]:
+    def report(self, study: str | int | Study) -> dict[str, Any]:
         """The result as `autokd front --json` prints it."""
         return self._connection.read(dict[str, Any], f"{path_of(study)}/report.json")
 
-    def _have(self, study: str | Study, verb: str, body: Mapping[str, Any] | None = None) -> Study:
+    def _have(
+        self, study: str | int | Study, verb: str, body: Mapping[str, Any] | None = None
+    ) -> Study:
         return self._connection.ask(Study, "POST", f"{path_of(study)}:{verb}", body=body)
 
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from itertools import islice
 
 from autokd.coordinator.child import Child
+from autokd.coordinator.exports import remove_partial_exports, remove_what_came_to_nothing
 from autokd.errors import ConflictError, NotFoundError, StorageFullError, StoreUnavailableError
 from autokd.store import TRIAL_REQUESTS, OperationRecord, Store, StudyRecord
 from autokd.trial import StudyState, StudyWish
@@ -73,6 +74,7 @@ class Coordinator:
                 if old.id < record.id:  # it was killed
                     self.store.remove_coordinator(old.id)
             self.store.requeue_operations(OPERATIONS)
+            remove_partial_exports(self.store)
             beaten = -_BEAT_SECONDS
             try:
                 while not self._stop.is_set():
@@ -253,6 +255,7 @@ class Coordinator:
             self._note_end_of_operation(operation, code)
             self._operation = None
             child.release()
+            remove_what_came_to_nothing(self.store, operation)
         for operation in self.store.operations(kinds=OPERATIONS, states=("queued",))[:1]:
             self._start_operation(operation)
 
@@ -290,7 +293,7 @@ class Coordinator:
 
 def _end(children: Sequence[Child], seconds: float = 60.0) -> None:
     for child in children:
-        child.tell("cancel")
+        child.tell("leave")
     until = time.monotonic() + seconds
     for child in children:
         child.wait(max(0.0, until - time.monotonic()))

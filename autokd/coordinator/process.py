@@ -1,8 +1,8 @@
 """A process that runs one study or one operation: `python -m autokd.coordinator.process`.
 
 Its first two lines of input are the database and the folder of files; those that follow steer the
-study (`slots N`, `pause`, `stop`, `cancel`, `reload N`). The end of its input is the end of the
-coordinator, and so its own.
+study (`slots N`, `pause`, `stop`, `cancel`, `reload N`). `leave` says that the coordinator ends, as
+does the end of its input; that is its own end, too.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from autokd.coordinator.exports import export_folder, partial_folder
 from autokd.errors import AutokdError, ConflictError, NotFoundError, StoreUnavailableError
 from autokd.files import bytes_in
 from autokd.store import OperationRecord, Store
-from autokd.trial import StudyState
+from autokd.trial import StopReason, StudyState
 
 if TYPE_CHECKING:
     from autokd.study import Study
@@ -63,7 +64,7 @@ def _run_study(store: Store, study_id: int, commands: Iterator[str]) -> None:
         _fail(store, study_id, str(error))
         raise
     with study.store:
-        _listen(commands, lambda line: _steer(study, line), study.cancel)
+        _listen(commands, lambda line: _steer(study, line), lambda: _steer(study, "leave"))
         try:
             study.run(recorded_limits=True)
         except AutokdError:
@@ -88,6 +89,8 @@ def _steer(study: Study, line: str) -> None:
             study.finish()
         case "cancel":
             study.cancel()
+        case "leave":
+            study.cancel(StopReason.COORDINATOR_ENDED)
         case "reload":
             study.follow_record()
 
@@ -130,8 +133,7 @@ def _export(store: Store, operation: OperationRecord) -> dict[str, Any]:
 
     assert operation.study_id is not None
     request = operation.request
-    folder = store.study(operation.study_id).folder / "exports" / str(operation.id)
-    partial = folder.with_suffix(".partial")
+    folder, partial = export_folder(store, operation), partial_folder(store, operation)
     shutil.rmtree(partial, ignore_errors=True)
     written = export_student(
         store,

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
-from autokd.inspector.client import Inspector, InspectorError, InspectorTimeoutError
+from autokd.inspector.client import (
+    Inspector,
+    InspectorBusyError,
+    InspectorError,
+    InspectorTimeoutError,
+)
 
-__all__ = ["Inspector", "InspectorError", "InspectorTimeoutError"]
+__all__ = ["Inspector", "InspectorBusyError", "InspectorError", "InspectorTimeoutError"]

@@ -3,6 +3,7 @@
     {"id": 1, "do": "check", "spec": {…}, "samples": 200}        `checking.check_study`
     {"id": 2, "do": "graph", "spec": {…}, "architecture": {…}}   `drawing.graph.candidate_graph`
     {"id": 3, "do": "space", "name": "hierarchical_graph"}       `assemble.describe_space`
+    {"id": 4, "do": "admit", "spec": {…}, "candidate": {…}}      `assemble.admit_candidate`
 
 Each is answered by `{"id": …, "result": {…}}` or `{"id": …, "error": {…}}`, in order. Nothing is
 trained, downloaded or written.
@@ -124,23 +125,20 @@ def _graph(request: Request) -> dict[str, Any]:
     from autokd.spec import read_study
 
     spec = read_study(request["spec"])
-    task = _task(spec.data.model_dump_json())
+    task = _task(spec.data)
     architecture = Architecture.from_json(request["architecture"])
     return candidate_graph(load_space(spec.space), architecture, task, teacher_cost(spec, task))
 
 
 @functools.lru_cache(_SPECS)
-def _task(data: str) -> Any:
+def _task(data: Any) -> Any:
     """What is to be learned from data that a spec describes."""
     import torch
-    from pydantic import TypeAdapter
 
     from autokd.assemble import load_data
-    from autokd.spec import DataSpec
 
-    spec: DataSpec = TypeAdapter(DataSpec).validate_json(data)
     # The seed chooses images for validation, which change neither their size nor the classes.
-    return load_data(_without_download(spec), 0, torch.device("cpu")).task
+    return load_data(_without_download(data), 0, torch.device("cpu")).task
 
 
 def _without_download(data: Any) -> Any:
@@ -154,7 +152,16 @@ def _space(request: Request) -> dict[str, Any]:
     return describe_space(str(request["name"]))
 
 
+def _admit(request: Request) -> dict[str, Any]:
+    from autokd.assemble import admit_candidate
+    from autokd.spec import read_study
+
+    spec = read_study(request["spec"])
+    return admit_candidate(spec, _task, request["candidate"]).architecture.to_json()
+
+
 _DOERS: Mapping[str, Callable[[Request], dict[str, Any]]] = {
+    "admit": _admit,
     "check": _check,
     "graph": _graph,
     "space": _space,

@@ -35,7 +35,11 @@ class InspectorError(AutokdError):
 
 
 class InspectorTimeoutError(InspectorError):
-    """The answer, or one's turn to ask, took too long."""
+    """The answer took too long; so it would again."""
+
+
+class InspectorBusyError(InspectorError):
+    """One's turn to ask did not come in time; later it may."""
 
 
 class Inspector:
@@ -107,6 +111,20 @@ class Inspector:
         request = {"do": "space", "name": name}
         return self._ask(request, _key(request))
 
+    def admit(self, spec: Mapping[str, Any], candidate: Mapping[str, Any]) -> dict[str, Any]:
+        """The architecture that somebody names: `autokd.assemble.admit_candidate`, as JSON data.
+
+        Args:
+            spec: of its study, as JSON data.
+            candidate: its `choices`, `distillation` and `draw`.
+
+        Raises:
+            SpecError: there is no such candidate; says all that is wrong with it.
+            AutokdError: the study's data, space or teacher is not to be had.
+            InspectorError: there was no answer.
+        """
+        return self._ask({"do": "admit", "spec": dict(spec), "candidate": dict(candidate)})
+
     def close(self) -> None:
         """Ends the child at once; a request under way gets an InspectorError."""
         self._closed = True
@@ -128,7 +146,7 @@ class Inspector:
         if known is not None:
             return known
         if not self._turn.acquire(timeout=self._seconds):
-            raise InspectorTimeoutError(
+            raise InspectorBusyError(
                 f"expected the inspector to be free within {self._seconds:g} s; it still works on "
                 "what others have asked",
                 hint="try again later",
@@ -208,8 +226,9 @@ class Inspector:
         if late.is_set():
             self._end()
             raise InspectorTimeoutError(
-                f"expected an answer within {self._seconds:g} s; the inspector was ended",
-                hint="ask for something smaller, or allow it more time",
+                f"expected what can be worked out within {self._seconds:g} s; this takes longer",
+                hint="make it smaller: the images (data.image_size), the teacher, or the options "
+                "of the space; or have the operator allow more time (AUTOKD_CHECK_SECONDS)",
             )
         return answered if answered.endswith(b"\n") else b""
 

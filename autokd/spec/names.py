@@ -51,6 +51,9 @@ ExportFormat = Literal["onnx", "safetensors", "pt2"]
 """Formats that a student can be exported in."""
 
 _WIDE = re.compile(r"wrn(\d{1,3})_(\d{1,2})")
+_WIDEST = 20_000
+"""Of `depth * widening**2`, which parameters grow with; wrn28_10 has 2,800 and 36 M of them."""
+
 _TORCHVISION_MODEL = re.compile(r"torchvision/\w+")
 
 
@@ -88,6 +91,11 @@ def check_teacher(name: str) -> str:
         raise ValueError(
             f"expected wrn<depth>_<widening> with a depth of 10, 16, 22, … (6n + 4) and a widening "
             f"of at least 1; got {name!r}"
+        )
+    if depth * widening**2 > _WIDEST:
+        raise ValueError(
+            f"expected wrn<depth>_<widening> with depth * widening^2 of at most {_WIDEST:,}; "
+            f"got {name!r}, which has {depth * widening**2:,}"
         )
     return name
 

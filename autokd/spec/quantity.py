@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass, field
 from typing import Annotated, Any
@@ -23,6 +22,9 @@ _BYTE_FACTORS = {
 }
 _FACTORS = {**_COUNT_FACTORS, **_BYTE_FACTORS, "ms": 1}
 _RELATIVE = "x"
+_LARGEST = 1e30
+"""Far from what a float can hold, so that multiples of it are finite."""
+
 _PATTERN = re.compile(r"\s*(\d+(?:\.\d+)?(?:e[+-]?\d+)?)\s*([A-Za-z]*)\s*")
 _EXPECTED = "a positive number with an optional unit, like 20k, 1.5M, 64KiB, 2MB or 0.1x"
 
@@ -51,7 +53,7 @@ class Quantity:
         if unit != _RELATIVE and unit not in _FACTORS:
             raise ValueError(f"expected {_EXPECTED}; got {value!r} with the unknown unit {unit!r}")
         amount = number * _FACTORS.get(unit, 1)
-        if amount <= 0 or math.isinf(amount):
+        if not 0 < amount <= _LARGEST:
             raise ValueError(f"expected {_EXPECTED}; got {value!r}")
         return cls(amount, unit == _RELATIVE, str(value).strip())
 

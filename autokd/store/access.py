@@ -68,6 +68,11 @@ class Access(Database):
                     used.last_used = now
         return found
 
+    def hold_token(self, token_id: int) -> None:
+        """Make others that hold the token wait for the end of the transaction; in `together`."""
+        with self._write() as session:
+            session.get(TokenRow, token_id, with_for_update=True)
+
     def tokens(self) -> list[TokenRecord]:
         """Tokens, oldest first, sessions left out."""
         with self._read() as session:
@@ -192,6 +197,11 @@ class Access(Database):
         """Length of the audit log."""
         with self._read() as session:
             return session.scalar(select(func.count()).select_from(AuditRow)) or 0
+
+    def forget_audits(self, older_than: timedelta) -> None:
+        """Remove what was recorded so long ago."""
+        with self._write() as session:
+            session.execute(delete(AuditRow).where(AuditRow.time < datetime.now(UTC) - older_than))
 
 
 class ReusedKeyError(ConflictError):

@@ -49,7 +49,11 @@ class Database:
     def __init__(self, url: URL, files: Path) -> None:
         self.url = url.render_as_string(hide_password=False)
         self.files = files
-        self._engine = connect(url, exists=True)
+        self._engine = self._reads = connect(url, exists=True)
+        if url.get_backend_name() == "postgresql":
+            # There each statement of a transaction sees what others have committed by then, unless
+            # it is asked for one view. Writers lock what they read, and then want the newest of it.
+            self._reads = self._engine.execution_options(isolation_level="REPEATABLE READ")
         self._writes = self._engine.execution_options(**{_WRITES: True})
         self._joint = threading.local()
 
@@ -71,7 +75,7 @@ class Database:
     @contextmanager
     def _read(self) -> Iterator[Session]:
         """One consistent view of the record."""
-        with self._transaction(self._engine) as session:
+        with self._transaction(self._reads) as session:
             yield session
 
     @contextmanager

@@ -14,6 +14,9 @@ from autokd.errors import NotFoundError, StaleTokenError, did_you_mean
 from autokd.store.rows import AttemptRow, CandidateRow, StudyRow, TrialRow
 from autokd.trial import AttemptState
 
+ENDED = "~"
+"""Stands in the recorded name of a deleted study, and in no other: the name is free again."""
+
 
 def find_study(session: Session, name_or_id: str | int) -> StudyRow:
     """The row of a study. Raises NotFoundError if there is none."""
@@ -22,6 +25,19 @@ def find_study(session: Session, name_or_id: str | int) -> StudyRow:
     if row is None:
         raise _no_study(session, name_or_id)
     return row
+
+
+def find_deleted(session: Session, name: str) -> StudyRow | None:
+    """The row of the study that was deleted last of those that had this name."""
+    return session.scalar(
+        select(StudyRow)
+        .where(
+            StudyRow.deleted.is_not(None),
+            StudyRow.name.startswith(f"{name}{ENDED}", autoescape=True),
+        )
+        .order_by(StudyRow.deleted.desc(), StudyRow.id.desc())
+        .limit(1)
+    )
 
 
 def lock_study(session: Session, study_id: int) -> StudyRow:
@@ -84,6 +100,12 @@ def next_candidate(session: Session, study_id: int) -> int:
 
 
 def _no_study(session: Session, name_or_id: str | int) -> NotFoundError:
+    deleted = find_deleted(session, name_or_id) if isinstance(name_or_id, str) else None
+    if deleted is not None and deleted.deleted is not None:
+        return NotFoundError(
+            f"study {name_or_id!r} was deleted on {deleted.deleted:%Y-%m-%d}",
+            hint=f"`autokd study undelete {deleted.id}` brings it back",
+        )
     names = session.scalars(select(StudyRow.name).where(StudyRow.deleted.is_(None))).all()
     return NotFoundError(
         f"there is no study {name_or_id!r}",

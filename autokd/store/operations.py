@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import delete, select
@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from autokd.errors import ConflictError, NotFoundError
 from autokd.store.database import Database
 from autokd.store.once import made_before, note_made
+from autokd.store.rows import StudyRow
 from autokd.store.service_records import CoordinatorRecord, OperationRecord
 from autokd.store.service_rows import CoordinatorRow, OperationRow
 
@@ -115,6 +116,17 @@ class Operations(Database):
                 raise ConflictError(f"operation {operation_id} has {row.state}")
             row.state, row.ended = "cancelled", datetime.now(UTC)
             return OperationRecord.of(row)
+
+    def forget_operations(self, older_than: timedelta) -> None:
+        """Remove what ended so long ago, but for exports: these are known by their operation."""
+        is_export = (
+            (OperationRow.kind == "export")
+            & (OperationRow.state == "succeeded")
+            & OperationRow.study_id.in_(select(StudyRow.id))
+        )
+        ended = OperationRow.ended < datetime.now(UTC) - older_than
+        with self._write() as session:
+            session.execute(delete(OperationRow).where(ended, ~is_export))
 
     # Coordinators
 

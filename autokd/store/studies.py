@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from autokd.errors import ConflictError, StaleVersionError
 from autokd.store.database import Database, translated
 from autokd.store.journal import log
-from autokd.store.lookup import find_study, lock_study
+from autokd.store.lookup import ENDED, find_deleted, find_study, lock_study
 from autokd.store.once import made_before, note_made
 from autokd.store.records import StudyRecord
 from autokd.store.rows import StudyRow
@@ -43,9 +43,6 @@ _MOVES = {
 
 _LOOK_SECONDS = 0.5
 """Those who only look whether a study is run hold its lock for less."""
-
-_ENDED = "~"
-"""Stands in the recorded name of a deleted study, and in no other: the name is free again."""
 
 
 class Studies(Database):
@@ -105,6 +102,12 @@ class Studies(Database):
         """A study by name (text) or id (number). Raises NotFoundError if there is none."""
         with self._read() as session:
             return self._study(find_study(session, name_or_id))
+
+    def deleted_study(self, name: str) -> StudyRecord | None:
+        """The study that was deleted last of those that had this name."""
+        with self._read() as session:
+            row = find_deleted(session, name)
+            return None if row is None else self._study(row)
 
     def studies(self, *, deleted: bool = False) -> list[StudyRecord]:
         """All studies, oldest first; those that were deleted and may be brought back, if asked."""
@@ -225,6 +228,11 @@ class Studies(Database):
                     )
                 for field, value in given.items():
                     setattr(row, field, dict(value) if isinstance(value, Mapping) else value)
+                if (
+                    row.stop_reason is StopReason.COORDINATOR_ENDED
+                    and row.wish is not StudyWish.RUN
+                ):
+                    row.stop_reason = StopReason.USER  # by now somebody does not want it to go on
                 if name is not UNSET:
                     row.spec = {**row.spec, "name": name}
                 row.version += 1
@@ -254,7 +262,7 @@ class Studies(Database):
                 )
             row.deleted = datetime.now(UTC)
             row.wish = None
-            row.name = f"{row.name}{_ENDED}{row.id}"
+            row.name = f"{row.name}{ENDED}{row.id}"
             row.version += 1
             _tell(session, row, deleted=True)
             session.flush()
@@ -350,7 +358,7 @@ def _tell(session: Session, row: StudyRow, **details: Any) -> None:
 
 def _plain(name: str) -> str:
     """The name of a study as it was before it was deleted."""
-    return name.partition(_ENDED)[0]
+    return name.partition(ENDED)[0]
 
 
 def _taken(name: str) -> ConflictError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from autokd.strategies.as_optuna import as_optuna_sampler
-from autokd.strategies.base import Candidate, Problem, SpaceExhausted, Strategy
+from autokd.strategies.base import Candidate, Problem, SpaceExhausted, Strategy, named_candidate
 from autokd.strategies.bayesian import BayesianSearch
 from autokd.strategies.bohb import BOHBSearch
 from autokd.strategies.evolution import RegularizedEvolution
@@ -30,4 +30,5 @@ __all__ = [
     "Strategy",
     "SuccessiveHalving",
     "as_optuna_sampler",
+    "named_candidate",
 ]

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from autokd.errors import ConflictError
+from autokd.errors import SpecError
 from autokd.multiobjective import Objective
 from autokd.space import Architecture, Choice, Choices, Domain
 from autokd.trial import Suggestion, Trial
@@ -103,22 +103,39 @@ class Problem:
         return Architecture(self.space, choices, seed)
 
     def admit(self, request: Mapping[str, Any]) -> Suggestion:
-        """The candidate that somebody names by `choices`, `distillation` and `draw` (0 if absent).
+        """The candidate that somebody names; see `named_candidate`."""
+        domains = self.architecture, self.distillation
+        return named_candidate(request, self.space, *domains, draws=self.draws)
 
-        Raises:
-            ConflictError: the space has no such candidate.
-        """
-        try:
-            choices = self.architecture.canonical(request["choices"])
-            distillation = self.distillation.canonical(request.get("distillation", {}))
-        except ValueError as error:
-            raise ConflictError(
-                f"the space {self.space!r} has no such candidate: {error}",
-                hint="name a value for each parameter that exists in it, and for each searched "
-                "setting of the distillation",
-            ) from error
-        draw = int(request.get("draw", 0)) if self.draws else 0
-        return Suggestion(Architecture(self.space, choices, draw), distillation)
+
+def named_candidate(
+    request: Mapping[str, Any], space: str, architecture: Domain, distillation: Domain, draws: bool
+) -> Suggestion:
+    """The candidate that somebody names.
+
+    Args:
+        request: its `choices`, `distillation` (left out: nothing is searched in it), and `draw` (0
+            if it is left out).
+        space: name of the search space.
+        architecture: what may vary in an architecture.
+        distillation: what may vary in how it is taught.
+        draws: whether an architecture is one draw of a random generator.
+
+    Raises:
+        SpecError: there is no such candidate; says all that is wrong, by `choices.NAME` and
+            `distillation.NAME`.
+    """
+    choices, settings = request["choices"], request.get("distillation", {})
+    mistakes = [
+        *architecture.mistakes(choices, "choices"),
+        *distillation.mistakes(settings, "distillation"),
+    ]
+    if mistakes:
+        raise SpecError("the candidate", mistakes)
+    draw = int(request.get("draw", 0)) if draws else 0
+    return Suggestion(
+        Architecture(space, architecture.canonical(choices), draw), distillation.canonical(settings)
+    )
 
 
 class Strategy(Protocol):

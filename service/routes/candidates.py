@@ -12,7 +12,8 @@ from starlette.responses import PlainTextResponse, StreamingResponse
 from autokd.analysis import Candidates
 from autokd.describing import candidate_card
 from autokd.drawing.svg import draw
-from autokd.errors import NotFoundError
+from autokd.errors import DataError, NotFoundError, SpecError, TeacherError
+from autokd.spec.names import CUSTOM
 from autokd.store import StudyRecord
 from autokd.trial import Trial, TrialKind
 from service.access import Launcher, Reader
@@ -20,7 +21,7 @@ from service.context import SettingsOf, StoreOf, StudiesOf, StudyOf, inspected
 from service.intake import shown_record
 from service.once import OnceRoute
 from service.paging import PagingOf
-from service.problems import RESPONSES
+from service.problems import RESPONSES, FieldProblem, Refusal, pointer_to
 from service.record import Studies
 from service.routes.trials import TrialSummary, ask, trial_json
 from service.schemas import Choice, Figures, FinalRow, Given, Operation, Page, Told, file_of
@@ -100,12 +101,27 @@ class NewCandidate(Given):
 
     model_config = ConfigDict(
         json_schema_extra={
-            "examples": [{"choices": {"top_nodes": 5}, "distillation": {"kd.temperature": 4.0}}]
+            "examples": [
+                {
+                    "choices": {
+                        "top_nodes": 3,
+                        "middle_nodes": 1,
+                        "bottom_nodes": 3,
+                        "parameter_fraction": 0.5,
+                    },
+                    "distillation": {"kd.temperature": 4.0},
+                    "draw": 7,
+                }
+            ]
         }
     )
 
-    choices: dict[str, Choice] = Field(description="Of every parameter that exists in it.")
-    distillation: dict[str, Choice] = Field({}, description="Of every searched setting.")
+    choices: dict[str, Choice] = Field(
+        max_length=1000, description="Of every parameter that exists in it."
+    )
+    distillation: dict[str, Choice] = Field(
+        {}, max_length=1000, description="Of every searched setting."
+    )
     draw: int = Field(0, ge=0, lt=2**31, description="Seed of the draw.")
 
 
@@ -147,11 +163,24 @@ def download_candidates(_caller: Reader, study: StudyOf, studies: StudiesOf) -> 
 
 
 @router.post("/studies/{study}/candidates", status_code=202, response_model=Operation)
-def enqueue_candidate(
-    caller: Launcher, study: StudyOf, candidate: NewCandidate, store: StoreOf, response: Response
+async def enqueue_candidate(
+    request: Request,
+    caller: Launcher,
+    study: StudyOf,
+    candidate: NewCandidate,
+    store: StoreOf,
+    response: Response,
 ) -> Any:
     """Has a candidate of one's own evaluated; a study that has ended goes on to do it."""
-    return ask("enqueue", study, candidate.model_dump(), store, caller, response)
+    named = candidate.model_dump()
+    if not _is_of_a_program(study):
+        try:
+            await inspected(request, lambda inspector: inspector.admit(study.spec, named))
+        except SpecError as error:
+            raise _no_candidate(error) from error
+        except (DataError, TeacherError):
+            pass  # they lie where the coordinator runs, which then says what it thinks of it
+    return await run_in_threadpool(ask, "enqueue", study, named, store, caller, response)
 
 
 @router.get("/studies/{study}/candidates/{number}", response_model=CandidateDetail)
@@ -219,6 +248,30 @@ def read_model_card(
 def candidates_of(study: StudyRecord, studies: Studies) -> Candidates:
     """The candidates that the search of a study has proposed."""
     return studies.derived(study, "candidates", lambda trials: Candidates(study, trials))
+
+
+def _is_of_a_program(study: StudyRecord) -> bool:
+    """Whether data, teacher or space is an object of a Python program, which only that knows."""
+    spec = study.spec
+    named = spec["data"]["name"], spec["teacher"]["model"], spec["space"]["name"]
+    return CUSTOM in named
+
+
+def _no_candidate(error: SpecError) -> Refusal:
+    """The refusal that says what is wrong with a candidate, by its place in the body.
+
+    A parameter's name may have dots in it, so only the first one of a path parts it.
+    """
+    fields = [
+        FieldProblem(
+            pointer=pointer_to(*mistake.path.split(".", 1)),
+            message=mistake.message,
+            hint=mistake.hint,
+        )
+        for mistake in error.mistakes
+    ]
+    detail = error.message.partition("\n")[0].rstrip(":")
+    return Refusal(422, "invalid_candidate", detail, fields=fields)
 
 
 def _trial(candidates: Candidates, study: StudyRecord, number: int) -> Trial:

@@ -11,7 +11,7 @@ import yaml
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
-from pydantic import StringConstraints, ValidationError
+from pydantic import ValidationError
 
 from autokd import steering
 from autokd.errors import ConflictError, Mistake, SpecError
@@ -19,7 +19,7 @@ from autokd.spec import StudySpec, read_study
 from autokd.spec.text import read_yaml
 from autokd.store import Store, StudyRecord
 from autokd.trial import StudyState, StudyWish
-from service.access import Caller, Launcher, Reader, check_quota
+from service.access import Caller, Launcher, Reader, within_quota
 from service.context import AnyStudyOf, SettingsOf, StoreOf, StudiesOf, StudyOf, inspected
 from service.intake import admitted_spec, shown_spec
 from service.names import Kind, id_of
@@ -34,6 +34,7 @@ from service.schemas import (
     NewStudy,
     Operation,
     Page,
+    Spelled,
     Study,
     StudyChanges,
     StudyDetail,
@@ -56,6 +57,10 @@ _OPENING = (
 _CLOSING = (yaml.BlockEndToken, yaml.FlowMappingEndToken, yaml.FlowSequenceEndToken)
 
 _ETAG = re.compile(r'"([0-9]{1,18})-[0-9]{1,18}"')
+
+_ORDER = Spelled(
+    "-?(created|updated|name)", "created, updated or name, or one of these with '-' before it"
+)
 
 IfMatch = Annotated[
     str | None, Header(description="The ETag that was read: refused if somebody changed it since.")
@@ -118,12 +123,12 @@ def list_studies(
     paging: PagingOf,
     state: Annotated[list[StudyStatus] | None, Query(description="One of these states.")] = None,
     label: Annotated[
-        list[Annotated[str, StringConstraints(pattern="^[^:]+:")]] | None,
+        list[Annotated[str, Spelled("[^:]+:.*", "`key:value`")]] | None,
         Query(description="All of these labels, as `key:value`."),
     ] = None,
     q: Annotated[str | None, Query(description="Part of the name.", max_length=100)] = None,
     deleted: Annotated[bool, Query(description="Those that were deleted.")] = False,
-    order_by: Annotated[str, Query(pattern="^-?(created|updated|name)$")] = "-created",
+    order_by: Annotated[str, _ORDER] = "-created",
 ) -> Any:
     """Lists studies."""
     found = [
@@ -231,9 +236,11 @@ def resume_study(
     caller: Launcher, study: StudyOf, store: StoreOf, studies: StudiesOf, response: Response
 ) -> Any:
     """Goes on with a study that was paused, cancelled, interrupted, or failed."""
-    if study.wish is not StudyWish.RUN:
-        check_quota(caller, store)
-    return _wish(study, StudyWish.RUN, store, studies, response)
+    with within_quota(caller, store) as run:
+        if study.wish is not StudyWish.RUN:
+            run.add(study.id)
+        changed = steering.steer(store, study, StudyWish.RUN)
+    return _answer(changed, store, studies, response)
 
 
 @router.post("/studies/{study}:stop", response_model=Study)
@@ -262,9 +269,11 @@ def extend_study(
     response: Response,
 ) -> Any:
     """Goes on with larger limits, also when the study has ended."""
-    if study.wish is not StudyWish.RUN:
-        check_quota(caller, store)
-    return _answer(steering.extend(store, study, extension.limits), store, studies, response)
+    with within_quota(caller, store) as run:
+        if study.wish is not StudyWish.RUN:
+            run.add(study.id)
+        extended = steering.extend(store, study, extension.limits)
+    return _answer(extended, store, studies, response)
 
 
 @router.post("/studies/{study}:clone", status_code=201, response_model=Study)
@@ -287,7 +296,11 @@ def clone_study(
 
 
 def etag_of(study: StudyRecord) -> str:
-    """Changes with everything that happens; its first part with what people change only."""
+    """Changes with everything that happens; its first part with what people change only.
+
+    The study is read before its trials and its ETag is of that moment, so a body may be newer than
+    its ETag, which costs one more reading at most, and never older, which would hide a change.
+    """
     return f'"{study.version}-{study.events}"'
 
 
@@ -373,8 +386,10 @@ def _is_bare(body: bytes) -> bool:
 
 
 def _launch(spec: StudySpec, new: NewStudy, caller: Caller, store: Store) -> StudyRecord:
-    check_quota(caller, store)
-    return steering.queue(store, spec, labels=new.labels, paused=new.paused, owner=caller.id)
+    with within_quota(caller, store) as run:
+        study = steering.queue(store, spec, labels=new.labels, paused=new.paused, owner=caller.id)
+        run.add(study.id)
+    return study
 
 
 def _wish(

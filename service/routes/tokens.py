@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Path, Response
+from fastapi import APIRouter, Depends, Path, Request, Response
 from pydantic import ConfigDict, Field
 
 from service.access import (
     COOKIE,
     Admin,
+    Caller,
     Reader,
     Scope,
     make_token,
@@ -113,7 +114,9 @@ def revoke_token(
 
 
 @router.post("/session", response_model=WhoAmI, dependencies=[Depends(refuse_foreign_origin)])
-def open_session(login: Login, store: StoreOf, settings: SettingsOf, response: Response) -> Any:
+def open_session(
+    request: Request, login: Login, store: StoreOf, settings: SettingsOf, response: Response
+) -> Any:
     """Opens a session for a browser; the answer sets its cookie."""
     found = store.token_of(token_hash(login.token)) if is_token(login.token) else None
     if found is None or found.parent is not None:
@@ -123,6 +126,7 @@ def open_session(login: Login, store: StoreOf, settings: SettingsOf, response: R
             "the token is not known here, or has expired",
             hint="`autokd token create` makes one",
         )
+    request.state.caller = Caller(found, Scope[found.scope.upper()])  # for the audit log
     store.remove_expired_tokens()
     expires = datetime.now(UTC) + _SESSION
     secret = new_token()

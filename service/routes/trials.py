@@ -16,7 +16,7 @@ from autokd.executors import LOG
 from autokd.report import epochs_done
 from autokd.store import AttemptRecord, Store, StudyRecord
 from autokd.trial import Trial, TrialKind, TrialState
-from service.access import Caller, Launcher, Reader, check_quota
+from service.access import Caller, Launcher, Reader, within_quota
 from service.context import StoreOf, StudiesOf, StudyOf
 from service.logs import printable
 from service.names import Kind, id_of
@@ -227,9 +227,10 @@ def ask(
     Raises:
         Refusal: the caller has as many studies under way as they may.
     """
-    if study.wish is None:
-        check_quota(caller, store)
-    operation = store.add_operation(kind, study.id, request, caller.id)
+    with within_quota(caller, store) as run:
+        if study.wish is None:
+            run.add(study.id)
+        operation = store.add_operation(kind, study.id, request, caller.id)
     response.headers["Location"] = f"/api/v1/operations/{id_of(Kind.OPERATION, operation.id)}"
     return operation_json(operation)
 

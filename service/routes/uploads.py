@@ -25,7 +25,7 @@ from service.names import Kind, id_of, number_of
 from service.once import OnceRoute
 from service.paging import PagingOf
 from service.problems import RESPONSES, Refusal
-from service.schemas import Given, Moment, Page, Told
+from service.schemas import Given, Line, Moment, Page, Told
 from service.settings import Settings
 from service.uploads import (
     ImagesSummary,
@@ -58,9 +58,7 @@ class NewUpload(Given):
         description="`teacher`: weights as safetensors; `data`: a NumPy archive of images, "
         "`x_train`, `y_train`, `x_test` and `y_test`."
     )
-    name: str = Field(
-        min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$", examples=["my-resnet20"]
-    )
+    name: Line = Field(min_length=1, max_length=200, examples=["my-resnet20"])
 
 
 class Upload(Told):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from autokd.analysis import health
-from autokd.trial import FailureClass, StopReason, TrialKind, TrialState
+from autokd.trial import FailureClass, StopReason, StudyWish, TrialKind, TrialState
 
 
 def codes(record, trials):
@@ -56,6 +56,14 @@ def test_many_failures_are_counted_and_their_cause_named(record, ascending, make
     level, code, message = only(record, trials)
     assert (level, code) == ("warning", "too_many_failures")
     assert message.startswith("4 of 16 trials failed, 3 of them with nan: lower training.learn")
+
+
+def test_a_study_that_waits_for_a_coordinator_says_so(make_record):
+    fields = {"stop_reason": StopReason.COORDINATOR_ENDED, "wish": StudyWish.RUN}
+    level, code, message = only(make_record(fields), [])
+    assert (level, code) == ("info", "coordinator_ended")
+    assert "goes on by itself" in message
+    assert health(make_record({**fields, "wish": None}), []) == []
 
 
 def test_few_failures_are_bad_luck(record, ascending, make_trial):

@@ -72,6 +72,24 @@ def test_a_file_with_mistakes_is_not_sent(client_of, tmp_path):
     assert server.requests == []
 
 
+@pytest.mark.parametrize(
+    ("named", "path"),
+    [("digits", "digits"), ("std_5", "std_5"), (5, "std_5"), ("a/b", "a%2Fb")],
+)
+def test_a_study_is_named_by_its_name_its_id_or_its_number(client_of, named, path):
+    server = Recorded(httpx.Response(200, json={}))
+    client_of(server).studies.report(named)
+    assert server.last == ("GET", f"/api/v1/studies/{path}/report.json")
+
+
+@pytest.mark.parametrize("named", [None, True, 1.5, ["digits"]])
+def test_what_names_no_study_is_said_so(client_of, named):
+    server = Recorded(httpx.Response(200, json={}))
+    with pytest.raises(TypeError, match="expected the name, id or number of a study, got "):
+        client_of(server).studies.report(named)
+    assert server.requests == []
+
+
 @pytest.mark.parametrize("verb", ["pause", "resume", "stop", "cancel", "undelete"])
 def test_verbs_are_posts(client_of, verb):
     server = Recorded(httpx.Response(200, json=study()))

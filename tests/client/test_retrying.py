@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from autokd.client.retrying import WAITS
-from autokd.errors import ConflictError, ServerUnreachableError, StoreUnavailableError
+from autokd.errors import ConflictError, ServerUnreachableError, SpecError, StoreUnavailableError
 
 from .conftest import problem, study
 
@@ -84,6 +84,23 @@ def test_what_may_not_come_twice_is_not_sent_twice(client_of, pauses):
 def test_what_was_never_sent_is_sent_again_whatever_it_is(client_of):
     server = Server(REFUSED, httpx.Response(200, json=study()))
     assert client_of(server).studies.delete("digits").id == "std_1"
+
+
+@pytest.mark.parametrize(
+    "failure", [LOST, httpx.Response(504), problem(503, "check_busy", "others ask")]
+)
+def test_a_check_that_took_minutes_is_not_made_again(client_of, pauses, failure):
+    server = Server(failure)
+    with pytest.raises(ServerUnreachableError):
+        client_of(server).studies.check({"name": "digits"})
+    assert (len(server.requests), pauses) == (1, [])
+
+
+def test_a_check_that_took_too_long_is_a_mistake_of_the_study(client_of, pauses):
+    late = problem(422, "check_timeout", "expected what can be worked out within 120 s")
+    with pytest.raises(SpecError, match="within 120 s"):
+        client_of(Server(late)).studies.check({"name": "digits"})
+    assert pauses == []
 
 
 @pytest.mark.parametrize("status", [502, 503, 504])

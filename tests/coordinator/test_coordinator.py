@@ -46,6 +46,17 @@ class TestSlots:
             Coordinator(store, 0)
 
 
+def test_studies_are_told_when_the_coordinator_leaves(
+    world: World, open_office: OpenOffice
+) -> None:
+    office = open_office()
+    study = world.add("study")
+    office.tick()
+    office.coordinator._close()
+    assert "leave" in office.child(study).lines
+    assert "cancel" not in office.child(study).lines
+
+
 class TestWishes:
     @pytest.mark.parametrize("wish", [None, StudyWish.PAUSE, StudyWish.CANCEL])
     def test_a_study_that_is_not_to_run_is_left_alone(
@@ -235,6 +246,42 @@ class TestOperations:
         office.tick()
         assert world.store.operation(operation).state == "cancelled"
         assert len(office.children) == 1
+
+    @pytest.mark.parametrize("end", ["cancelled", "failed", "succeeded", "died"])
+    def test_an_export_leaves_files_only_where_it_has_succeeded(
+        self, world: World, open_office: OpenOffice, end: str
+    ) -> None:
+        office = open_office()
+        study = world.add("study", wish=None)
+        operation = world.store.add_operation("export", study, {}).id
+        office.tick()
+        folder = world.study(study).folder / "exports"
+        for name in (f"{operation}.partial", str(operation), "99"):
+            (folder / name).mkdir(parents=True)
+        match end:
+            case "cancelled":
+                world.store.cancel_operation(operation)
+                office.tick()
+            case "failed":
+                world.store.end_operation(operation, error={"message": "no"})
+                office.children[0].code = 0
+            case "succeeded":
+                (folder / f"{operation}.partial").rmdir()
+                world.store.end_operation(operation, response={})
+                office.children[0].code = 0
+            case "died":  # it is begun again, and removes itself what it finds
+                office.children[0].code = -9
+        office.tick()
+        left = {path.name for path in folder.iterdir()}
+        assert (
+            left
+            == {
+                "cancelled": {"99"},
+                "failed": {"99"},
+                "succeeded": {"99", str(operation)},
+                "died": {"99", str(operation), f"{operation}.partial"},
+            }[end]
+        )
 
     def test_one_whose_process_dies_is_begun_again_and_fails_after_the_third_time(
         self, world: World, open_office: OpenOffice

@@ -159,8 +159,11 @@ def test_an_export_lies_in_a_folder_of_its_own_also_when_it_is_made_again(
     folder = world.study(study).folder / "exports" / str(export)
     folder.mkdir(parents=True)
     (folder / "of_one_that_was_killed").touch()
+    cancelled = folder.with_name("7.partial")  # while no coordinator was there
+    cancelled.mkdir()
     start()
     assert world.until_done(export).state == "succeeded"
+    assert not cancelled.exists()
     assert [path.name for path in folder.iterdir()] == ["student.json"]
 
 
@@ -185,7 +188,8 @@ def test_a_study_goes_on_after_its_coordinator_was_killed_and_its_processes_end(
         finally:
             next_one.send_signal(signal.SIGTERM)
     assert next_one.returncode == 0
-    assert world.study(study).status == "queued"
+    waiting = world.study(study)
+    assert (waiting.status, waiting.stop_reason) == ("queued", StopReason.COORDINATOR_ENDED)
     assert not world.store.running_attempts(study)
 
 

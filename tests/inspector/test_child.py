@@ -82,6 +82,36 @@ def test_teacher_costs_what_a_search_records(tiny_spec, name: str) -> None:
     assert teacher_cost(spec, DIGITS) == Parts.of(spec).teacher_cost
 
 
+def test_a_candidate_that_somebody_names_is_judged_by_the_domain_of_its_study(tiny_spec) -> None:
+    losses = [{"name": "kd", "temperature": {"low": 1, "high": 20}}]
+    spec = {
+        **tiny_spec,
+        "space": {"name": "hierarchical_graph", "top_nodes": [3, 4]},
+        "distillation": {"losses": losses},
+    }
+    choices = {
+        "top_nodes": 3,
+        "middle_nodes": 1,
+        "bottom_nodes": 3,
+        "parameter_fraction": 0.5,
+    }
+    candidate = {"choices": choices, "distillation": {"kd.temperature": 4}, "draw": 7}
+    result = answer(id=1, do="admit", spec=spec, candidate=candidate)["result"]
+    (limit,) = Parts.of(read_study(spec)).domain.parameters["parameter_limit"].choices
+    assert result == {
+        "space": "hierarchical_graph",
+        "choices": {**choices, "parameter_limit": limit},
+        "seed": 7,
+    }
+    wrong = {"choices": {**choices, "top_nodes": 5, "width": 3}, "distillation": {}}
+    mistakes = error_of(id=1, do="admit", spec=spec, candidate=wrong)["mistakes"]
+    assert [(each["path"], each["message"]) for each in mistakes] == [
+        ("choices.width", "there is no such parameter"),
+        ("choices.top_nodes", "expected a whole number from 3 to 4; got 5"),
+        ("distillation.kd.temperature", "expected a number from 1.0 to 20.0; got nothing"),
+    ]
+
+
 def test_space_is_described(tiny_spec) -> None:
     result = answer(id=1, do="space", name="hierarchical_graph")["result"]
     assert result["name"] == "hierarchical_graph"

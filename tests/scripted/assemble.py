@@ -23,9 +23,11 @@ from autokd.space import Architecture
 from autokd.trial import CHECKPOINT, Attempt, Evaluation, FailureClass, TrialFailed
 
 if TYPE_CHECKING:
+    from autokd.space import Domain
     from autokd.spec import StudySpec
     from autokd.store import StudyRecord
     from autokd.study import Study
+    from autokd.trial import Suggestion
 
 _EPOCH_SECONDS = float(os.environ.get("AUTOKD_SCRIPTED_EPOCH_SECONDS", "0.02"))
 
@@ -92,6 +94,24 @@ class Evaluator:
         return {"test_accuracy": 0.94}
 
 
+def admit_candidate(
+    spec: StudySpec, task_of: Callable[[object], object], request: Mapping[str, object]
+) -> Suggestion:
+    """The candidate that somebody names."""
+    from autokd.space import Domain
+    from autokd.strategies import named_candidate
+
+    return named_candidate(request, "scripted", _domain(), Domain({}), draws=False)
+
+
+def _domain() -> Domain:
+    from optuna.distributions import FloatDistribution
+
+    from autokd.space import Domain
+
+    return Domain({"width": FloatDistribution(0, 1)})
+
+
 def assemble_study(
     spec: StudySpec,
     *,
@@ -100,8 +120,6 @@ def assemble_study(
     record: StudyRecord | None = None,
 ) -> Study:
     """The study that a spec describes, but for what it trains."""
-    from optuna.distributions import FloatDistribution
-
     from autokd.multiobjective import Objective
     from autokd.space import Domain
     from autokd.store import Store
@@ -116,7 +134,7 @@ def assemble_study(
     problem = Problem(
         space="scripted",
         draws=False,
-        architecture=Domain({"width": FloatDistribution(0, 1)}),
+        architecture=_domain(),
         distillation=Domain({}),
         objectives=objectives,
         violations=lambda architecture: {},  # so that what is over the budget is recorded, too

@@ -306,6 +306,7 @@ def test_all_wrong_ranges_are_reported_at_once() -> None:
             middle_nodes=[1, 2.5],
             middle_probability=[0.1],
             bottom_nodes=3,
+            bottom_neighbours=[2, 10**9],
             bottom_rewiring=[0, 1.5],
             parameter_fraction=[0, 1],
         )
@@ -316,10 +317,16 @@ def test_all_wrong_ranges_are_reported_at_once() -> None:
         "space.middle_nodes",
         "space.middle_probability",
         "space.bottom_nodes",
+        "space.bottom_neighbours",
         "space.bottom_rewiring",
         "space.parameter_fraction",
     ]
-    assert "expected [lowest, highest], whole numbers from 1; got 3" in str(caught.value)
+    assert "expected [lowest, highest], whole numbers from 1 to 100; got 3" in str(caught.value)
+
+
+def test_levels_that_multiply_to_more_than_can_be_drawn_are_refused() -> None:
+    with pytest.raises(SpecError, match="at most 8,000 operations .* got 9,000"):
+        HierarchicalGraph(top_nodes=[3, 30], middle_nodes=[1, 10], bottom_nodes=[3, 30])
 
 
 def test_the_draw_of_a_recorded_architecture_has_not_changed() -> None:

@@ -111,7 +111,7 @@ def serving(settings: Settings) -> Iterator[Service]:
     """The app of these settings, with a token for each scope."""
     app = create_app(settings)
     with (
-        Store.open(settings.storage) as store,
+        Store.open(settings.storage, files=settings.files) as store,
         TestClient(app, base_url=f"{HOST}/api/v1") as anonymous,
     ):
         tokens = {

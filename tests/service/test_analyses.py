@@ -52,6 +52,13 @@ class TestFront:
     ) -> None:
         assert _trials(reading.get(f"/studies/digits/front?{query}")) == expected
 
+    def test_it_shows_what_has_become_known_of_the_teacher(
+        self, digits: StudyRecord, reader: TestClient, service: Service
+    ) -> None:
+        assert reader.get("/studies/digits/front").json()["teacher"]["y"] == TEACHER["accuracy"]
+        service.store.update_study(digits.id, teacher={**TEACHER, "accuracy": 0.99})
+        assert reader.get("/studies/digits/front").json()["teacher"]["y"] == 0.99
+
     @pytest.mark.parametrize(
         ("query", "code"),
         [

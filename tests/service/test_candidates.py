@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from autokd.errors import DataError, Mistake, SpecError
 from autokd.inspector import Inspector, InspectorError
 from autokd.space import Architecture
 from autokd.store import StudyRecord
@@ -122,13 +123,68 @@ class TestRead:
 
 class TestEnqueue:
     def test_a_candidate_of_ones_own_is_asked_for(
-        self, digits: StudyRecord, launcher: TestClient, service: Service
+        self,
+        digits: StudyRecord,
+        launcher: TestClient,
+        service: Service,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         body = {"choices": {"top_nodes": 3}, "distillation": {"kd.temperature": 4.0}, "draw": 7}
+        asked: list[Any] = []
+        monkeypatch.setattr(
+            Inspector, "admit", lambda self, spec, named: asked.append((spec["name"], named))
+        )
         answer = launcher.post("/studies/digits/candidates", json=body)
         assert (answer.status_code, answer.json()["kind"]) == (202, "enqueue")
         (operation,) = service.store.operations(digits.id)
         assert operation.request == body
+        assert asked == [("digits", body)]
+
+    def test_what_is_wrong_with_it_is_said_at_once_by_its_field(
+        self, digits: StudyRecord, launcher: TestClient, service: Service, monkeypatch
+    ) -> None:
+        mistakes = [
+            Mistake("choices.top", "there is no such parameter", "did you mean 'top_nodes'?"),
+            Mistake("distillation.kd.temperature", "expected a number from 1 to 20; got 30"),
+        ]
+
+        def refuse(*_: Any) -> None:
+            raise SpecError("the candidate", mistakes)
+
+        monkeypatch.setattr(Inspector, "admit", refuse)
+        answer = launcher.post("/studies/digits/candidates", json={"choices": {"top": 3}})
+        problem = answer.json()
+        assert (answer.status_code, problem["code"]) == (422, "invalid_candidate")
+        assert problem["detail"] == "the candidate has 2 mistakes"
+        assert problem["errors"] == [
+            {
+                "pointer": "/choices/top",
+                "message": "there is no such parameter",
+                "hint": "did you mean 'top_nodes'?",
+            },
+            {
+                "pointer": "/distillation/kd.temperature",
+                "message": "expected a number from 1 to 20; got 30",
+            },
+        ]
+        assert service.store.operations(digits.id) == []
+
+    def test_one_that_only_the_coordinators_machine_can_judge_is_left_to_it(
+        self, digits: StudyRecord, launcher: TestClient, monkeypatch
+    ) -> None:
+        def fail(*_: Any) -> None:
+            raise DataError("there is no such file")
+
+        monkeypatch.setattr(Inspector, "admit", fail)
+        answer = launcher.post("/studies/digits/candidates", json={"choices": {}})
+        assert answer.status_code == 202
+
+    def test_one_of_a_program_is_left_to_the_program(
+        self, digits: StudyRecord, launcher: TestClient, service: Service, spec: dict[str, Any]
+    ) -> None:
+        service.store.change_study(digits.id, spec={**spec, "space": {"name": "custom"}})
+        answer = launcher.post("/studies/digits/candidates", json={"choices": {"x": 1}})
+        assert answer.status_code == 202
 
     @pytest.mark.parametrize(
         ("body", "pointer"),
@@ -172,6 +228,17 @@ def test_networks_are_drawn_and_checked_by_the_process_that_knows_them(
     assert graph["totals"]["parameters"] == sum(node["parameters"] for node in graph["nodes"])
     assert {edge["source"] for edge in graph["edges"]} < {node["id"] for node in graph["nodes"]}
     assert graph["teacher"]["parameters"] > graph["totals"]["parameters"]
+    body = {"choices": {**choices, "bottom_nodes": 99, "top": 1}, "draw": 7}
+    refused = launcher.post("/studies/digits/candidates", json=body).json()
+    assert [one["pointer"] for one in refused["errors"]] == [
+        "/choices/top",
+        "/choices/bottom_nodes",
+        "/distillation/kd.temperature",
+        "/distillation/kd.weight",
+    ]
+    settings = {"kd.temperature": 4.0, "kd.weight": 0.9}
+    fitting = {"choices": choices, "distillation": settings, "draw": 7}
+    assert launcher.post("/studies/digits/candidates", json=fitting).status_code == 202
     drawn = launcher.get(f"{path}.svg")
     assert drawn.headers["content-type"].startswith("image/svg+xml")
     assert drawn.headers["content-disposition"] == 'attachment; filename="digits-6.svg"'

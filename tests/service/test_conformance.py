@@ -95,6 +95,9 @@ class QuickInspector:
             "teacher": {},
         }
 
+    def admit(self, spec: Any, candidate: Any) -> dict[str, Any]:
+        return {}
+
     def space(self, name: str) -> dict[str, Any]:
         parameter = {"name": "nodes", "range": "3 to 10", "condition": ""}
         options = [{"name": "nodes", "default": [3, 10]}]

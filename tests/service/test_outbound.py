@@ -285,10 +285,16 @@ def test_one_address_that_is_not_public_refuses_the_host(addresses: list[str]) -
     assert not any(address in str(caught.value) for address in addresses)
 
 
-def test_numbers_that_a_resolver_takes_for_an_address_are_checked_like_it() -> None:
-    for url in ("https://127.1/", "https://0x7f.1/", "https://2130706433/", "https://localhost/"):
-        with pytest.raises(UrlRefusedError, match="loopback"):
-            asyncio.run(Outbound().post(url, b"", {}))
+@pytest.mark.parametrize("host", ["127.1", "0x7f.1", "2130706433", "localhost", "a.localhost"])
+def test_what_every_resolver_takes_for_loopback_is_refused_before_it_is_asked(host: str) -> None:
+    with pytest.raises(UrlRefusedError, match="loopback"):
+        Outbound().check(f"https://{host}/")
+    assert Outbound([host]).check(f"http://{host}/").trusted
+
+
+def test_a_name_that_looks_like_an_address_and_is_none_is_a_name() -> None:
+    for host in ("10.example", "1.2.3.4.example", "localhost.example", "0x7f.1.example"):
+        assert Outbound().check(f"https://{host}/").host == host
 
 
 @pytest.mark.parametrize("addresses", [["169.254.169.254"], ["fe80::1"], ["0.0.0.0"]])

@@ -20,6 +20,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from autokd.errors import StorageFullError
+from autokd.inspector import Inspector, InspectorBusyError, InspectorError, InspectorTimeoutError
 from autokd.spec import study_schema
 from autokd.store import Store, StudyRecord
 from service.middleware import CONTENT_SECURITY_POLICY
@@ -137,6 +138,55 @@ class TestStatus:
             "query:order_by",
         ]
 
+    @pytest.mark.parametrize(
+        ("method", "path", "body", "pointer", "message"),
+        [
+            (
+                "PATCH",
+                "/studies/digits",
+                {"name": "../a"},
+                "/name",
+                "expected at most 100 letters, digits, '.', '_' and '-', the first a letter or "
+                "digit; got '../a'",
+            ),
+            (
+                "PATCH",
+                "/studies/digits",
+                {"labels": {"a b": "c"}},
+                "/labels/a b",
+                "expected at most 63 letters, digits, '.', '_', '/' and '-', the first a letter or "
+                "digit; got 'a b'",
+            ),
+            (
+                "POST",
+                "/uploads",
+                {"kind": "data", "name": "a\nb"},
+                "/name",
+                "expected one line of text, without control characters; got 'a\\nb'",
+            ),
+            (
+                "GET",
+                "/studies?label=a",
+                None,
+                "query:label.0",
+                "expected `key:value`; got 'a'",
+            ),
+            (
+                "GET",
+                "/studies?order_by=size",
+                None,
+                "query:order_by",
+                "expected created, updated or name, or one of these with '-' before it; got 'size'",
+            ),
+        ],
+    )
+    def test_422_says_in_words_how_a_text_is_written(
+        self, method: str, path: str, body: Any, pointer: str, message: str, recorded: Service
+    ) -> None:
+        answer = recorded.client("launch").request(method, path, json=body)
+        (field,) = problem_of(answer, 422, "invalid_request")["errors"]
+        assert field == {"pointer": pointer, "message": message}
+
     def test_422_lists_a_hundred_mistakes_at_most(self, recorded: Service) -> None:
         body = {"name": "a", "changes": {}, **{f"field{n}": n for n in range(1000)}}
         answer = recorded.client("launch").post("/studies/digits:clone", json=body)
@@ -155,6 +205,32 @@ class TestStatus:
         answer = client.get("/studies", headers={"X-Request-ID": "mine-1"})
         assert problem_of(answer, 500, "unexpected")["request_id"] == "mine-1"
         assert "/home/operator/secret" in caplog.text
+
+    @pytest.mark.parametrize(
+        ("error", "status", "code", "again"),
+        [
+            (InspectorTimeoutError("it takes longer"), 422, "check_timeout", None),
+            (InspectorBusyError("others ask"), 503, "check_busy", "5"),
+            (InspectorError("it died"), 503, "check_failed", None),
+        ],
+    )
+    def test_only_a_check_whose_turn_did_not_come_is_worth_asking_for_again(
+        self,
+        error: InspectorError,
+        status: int,
+        code: str,
+        again: str | None,
+        recorded: Service,
+        spec: dict[str, Any],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        def fail(*_arguments: Any, **_options: Any) -> Any:
+            raise error
+
+        monkeypatch.setattr(Inspector, "check", fail)
+        answer = recorded.client("launch").post("/studies?validate_only=1", json={"spec": spec})
+        problem_of(answer, status, code)
+        assert answer.headers.get("retry-after") == again
 
     def test_507_when_the_disk_is_full(
         self, launcher: TestClient, spec: dict[str, Any], monkeypatch: pytest.MonkeyPatch

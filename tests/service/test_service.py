@@ -8,6 +8,7 @@ from starlette.testclient import TestClient
 
 import autokd
 from autokd.store import StudyRecord
+from service import middleware
 from service.routes.service import ALIVE
 
 from .conftest import Service
@@ -104,6 +105,32 @@ class TestAudit:
         browser.post("/studies/none:pause", headers={"X-Autokd-Session": "1"})
         newest = admin.get("/audit_events").json()["items"][0]
         assert (newest["name"], newest["token"], newest["status"]) == ("launch", "tok_2", 404)
+
+    def test_logins_are_in_it_also_those_that_fail(
+        self, service: Service, admin: TestClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(middleware, "_LOGIN_SECONDS", 0.0)
+        browser = service.client_with(None)
+        browser.post("/session", json={"token": "akd_" + "x" * 48})
+        browser.post("/session", json={"token": service.tokens["read"]})
+        foreign = {"Origin": "https://evil.example"}
+        browser.post("/session", json={"token": service.tokens["read"]}, headers=foreign)
+        events = admin.get("/audit_events").json()["items"]
+        assert [
+            (each["name"], each["token"], each["operation"], each["status"]) for each in events
+        ] == [
+            ("unknown", None, "open_session", 403),
+            ("read", "tok_1", "open_session", 200),
+            ("unknown", None, "open_session", 401),
+        ]
+
+    def test_whoever_tries_thousands_of_tokens_does_not_fill_it(
+        self, service: Service, admin: TestClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(middleware, "_LOGIN_SECONDS", 3600.0)
+        for _ in range(3):
+            service.client_with(None).post("/session", json={"token": "akd_" + "x" * 48})
+        assert admin.get("/audit_events").json()["total"] == 1
 
     def test_it_is_read_in_parts(self, service: Service, admin: TestClient) -> None:
         for _ in range(5):

@@ -245,7 +245,11 @@ class TestDelete:
     ) -> None:
         assert launcher.delete("/studies/digits").json()["deleted"] is not None
         assert launcher.get("/studies").json()["total"] == 0
-        assert launcher.get("/studies/digits").status_code == 404
+        for path in ("/studies/digits", "/studies/digits/best", f"/studies/std_{digits.id}/best"):
+            problem = launcher.get(path).json()
+            assert (problem["status"], problem["code"]) == (404, "not_found")
+            assert problem["detail"].startswith("study 'digits' was deleted on 2")
+            assert f"POST …/studies/std_{digits.id}:undelete" in problem["hint"]
         (item,) = launcher.get("/studies?deleted=true").json()["items"]
         assert item["name"] == "digits"
         answer = launcher.post(f"/studies/{item['id']}:undelete")

@@ -126,3 +126,28 @@ def test_the_final_stage_is_long_enough_to_warm_up(study: dict[str, Any]) -> Non
     study |= {"training": {"warmup_epochs": 5}, "final": {"epochs": 4}}
     with pytest.raises(SpecError, match=r"final: expected warmup_epochs of at most final.epochs"):
         read_study(study)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "data.augmentation.pad",
+        "teacher.epochs",
+        "training.batch_size",
+        "strategy.initial",
+        "fidelity.max_epochs",
+        "limits.trials",
+        "limits.epochs",
+        "final.seeds",
+        "execution.workers",
+    ],
+)
+def test_numbers_without_measure_are_refused(study: dict[str, Any], path: str) -> None:
+    study.update(strategy={"name": "bayesian"})
+    *parents, last = path.split(".")
+    part = study
+    for parent in parents:
+        part = part.setdefault(parent, {})
+    part[last] = 10**400
+    with pytest.raises(SpecError, match=path):
+        read_study(study)

@@ -45,6 +45,11 @@ def test_a_wide_resnet_that_cannot_be_built_is_told_apart_from_an_unknown_name(n
         check_teacher(name)
 
 
+def test_a_wide_resnet_that_fits_into_no_memory_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"at most 20,000; got 'wrn994_99', which has 9,742,194"):
+        check_teacher("wrn994_99")
+
+
 @pytest.mark.parametrize(
     ("name", "hint"),
     [

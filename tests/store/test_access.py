@@ -8,7 +8,7 @@ from sqlalchemy.exc import IntegrityError
 
 from autokd.errors import ConflictError, NotFoundError, StoreUnavailableError
 from autokd.store import ReusedKeyError, Store
-from autokd.store.service_rows import IdempotencyRow, TokenRow
+from autokd.store.service_rows import AuditRow, IdempotencyRow, TokenRow
 
 FIRST, SECOND = "ab" * 32, "cd" * 32
 HOUR = timedelta(hours=1)
@@ -137,6 +137,19 @@ class TestIdempotency:
 
 
 class TestAudit:
+    def test_what_is_old_is_forgotten(self, store: Store) -> None:
+        audit = {"token": None, "name": "a", "target": "/", "status": 200, "request_id": "5f0c"}
+        for operation in ("old", "young"):
+            store.add_audit(operation=operation, **audit)
+        with store._write() as session:
+            session.execute(
+                update(AuditRow)
+                .where(AuditRow.operation == "old")
+                .values(time=datetime.now(UTC) - 2 * HOUR)
+            )
+        store.forget_audits(HOUR)
+        assert [each.operation for each in store.audits()] == ["young"]
+
     def test_the_newest_come_first_and_in_parts(self, store: Store) -> None:
         for status in (201, 403, 404):
             store.add_audit(

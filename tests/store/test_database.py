@@ -151,6 +151,14 @@ class TestTransactions:
             session.execute(text("UPDATE study SET name = 'b'"))
             assert store.studies() == []
 
+    def test_what_is_read_together_was_so_at_one_moment(self, store: Store) -> None:
+        count = text("SELECT count(*) FROM study")
+        with store._read() as session:
+            assert session.scalar(count) == 0
+            store.create_study("meanwhile", {})
+            assert session.scalar(count) == 0
+        assert len(store.studies()) == 1
+
     def test_a_closed_block_that_failed_leaves_the_store_usable(self, store: Store) -> None:
         with pytest.raises(ZeroDivisionError), store._write():
             raise ZeroDivisionError

@@ -3,9 +3,11 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import update
 
 from autokd.errors import ConflictError, NotFoundError
 from autokd.store import Store, StudyRecord
+from autokd.store.service_rows import OperationRow
 
 
 class TestOperations:
@@ -82,6 +84,30 @@ class TestOperations:
         store.delete_study(study.id)
         assert store.operation(made.id) == made
         assert store.add_operation("purge", None, {}).id > made.id
+
+    def test_old_ones_are_forgotten_but_what_waits_and_exports_that_are_there(
+        self, store: Store, study: StudyRecord
+    ) -> None:
+        export, failed, purge, retry = (
+            store.add_operation(kind, study.id, {}).id
+            for kind in ("export", "export", "purge", "retry")
+        )
+        purged = store.add_operation("export", store.create_study("gone", {}).id, {}).id
+        young = store.add_operation("purge", study.id, {}).id
+        for each in (export, purge, purged, young):
+            store.end_operation(each, response={})
+        store.end_operation(failed, error={"message": "no"})
+        store.delete_study(store.study("gone").id)
+        long_ago = datetime.now(UTC) - timedelta(days=8)
+        with store._write() as session:
+            session.execute(
+                update(OperationRow)
+                .where(OperationRow.ended.is_not(None), OperationRow.id != young)
+                .values(ended=long_ago)
+            )
+            session.execute(update(OperationRow).values(created=long_ago))
+        store.forget_operations(timedelta(days=7))
+        assert [each.id for each in store.operations()] == [export, retry, young]
 
 
 class TestCoordinators:

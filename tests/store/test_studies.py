@@ -81,6 +81,21 @@ class TestStudies:
         assert (changed.spec, changed.created) == (study.spec, study.created)
         assert store.update_study(study.id) == changed
 
+    @pytest.mark.parametrize(
+        ("wish", "reason"),
+        [
+            (StudyWish.RUN, StopReason.COORDINATOR_ENDED),
+            (StudyWish.PAUSE, StopReason.USER),
+            (StudyWish.CANCEL, StopReason.USER),
+        ],
+    )
+    def test_a_study_that_waits_for_a_coordinator_until_it_is_not_wanted(
+        self, store: Store, wish: StudyWish, reason: StopReason
+    ) -> None:
+        study = store.create_study("waits", {"seed": 0}, wish=StudyWish.RUN)
+        store.update_study(study.id, stop_reason=StopReason.COORDINATOR_ENDED)
+        assert store.change_study(study.id, wish=wish).stop_reason is reason
+
     def test_a_stop_reason_can_be_taken_back(self, store: Store, study: StudyRecord) -> None:
         store.update_study(study.id, stop_reason=StopReason.TRIALS, teacher={"accuracy": 0.9})
         again = store.update_study(study.id, stop_reason=None, spec={"seed": 1}, teacher=None)
@@ -98,6 +113,7 @@ class TestStudies:
     ) -> None:
         assert store.delete_study(study.id) == study.folder
         assert store.studies() == []
+        assert store.all_events() == []
         again = store.create_study("digits", {})
         assert again.id > study.id
         assert [event.number for event in store.events(again.id)] == [1]
@@ -200,6 +216,20 @@ class TestHiding:
         assert store.study("digits") == again
         store.hide_study(again.id)
         assert [each.name for each in store.studies(deleted=True)] == ["digits", "digits"]
+
+    def test_whoever_asks_for_its_name_is_told_when_it_was_deleted(
+        self, store: Store, study: StudyRecord
+    ) -> None:
+        store.hide_study(study.id)
+        again = store.create_study("digits", {})
+        assert store.study("digits") == again
+        hidden = store.hide_study(again.id)
+        store.hide_study(store.create_study("digits_2", {}).id)
+        assert store.deleted_study("digits") == hidden
+        assert store.deleted_study("digit") is None
+        with pytest.raises(NotFoundError, match="study 'digits' was deleted on 2") as caught:
+            store.study("digits")
+        assert caught.value.hint == f"`autokd study undelete {again.id}` brings it back"
 
     def test_a_study_is_brought_back_as_it_was(self, store: Store, study: StudyRecord) -> None:
         store.hide_study(study.id)

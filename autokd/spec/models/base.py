@@ -8,6 +8,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
+MOST_EPOCHS = 1_000_000
+"""Of one network; what is larger is a slip of the keyboard."""
+
 
 class Spec(BaseModel):
     """A part of a study file: frozen, its numbers finite, unknown fields refused."""

@@ -11,13 +11,23 @@ from autokd.spec.models.base import Spec
 from autokd.spec.names import TORCHVISION_SETS, check_data_set
 from autokd.spec.quantity import AbsoluteBytes, Quantity
 
+_LARGEST_SIDE = 2048
+"""Pixels; students are for small devices, and memory grows with the square."""
+
 
 class AugmentationSpec(Spec):
     """Random views of a training image; all off gives the image itself."""
 
-    pad: int = Field(0, ge=0, description="Zero padding in pixels before a random crop.")
+    pad: int = Field(
+        0, ge=0, le=_LARGEST_SIDE, description="Zero padding in pixels before a random crop."
+    )
     flip: bool = Field(False, description="Mirror left-right with probability 1/2.")
-    cutout: int = Field(0, ge=0, description="Side in pixels of a square blanked out at random.")
+    cutout: int = Field(
+        0,
+        ge=0,
+        le=_LARGEST_SIDE,
+        description="Side in pixels of a square blanked out at random.",
+    )
 
 
 class _DataSpec(Spec):
@@ -54,7 +64,9 @@ class ImageFolderSpec(_DataSpec):
 
     name: Literal["image_folder"] = Field(description="Always `image_folder`.")
     root: Path = Field(description="Holds train/ and test/; relative to where the study runs.")
-    image_size: int = Field(gt=0, description="Side in pixels that images are resized to.")
+    image_size: int = Field(
+        gt=0, le=_LARGEST_SIDE, description="Side in pixels that images are resized to."
+    )
 
 
 class TorchvisionSpec(_DataSpec):
@@ -68,7 +80,10 @@ class TorchvisionSpec(_DataSpec):
     )
     download: bool = Field(False, description="Whether torchvision may download what is missing.")
     image_size: int | None = Field(
-        None, gt=0, description="Side in pixels to resize to; needed if images differ in size."
+        None,
+        gt=0,
+        le=_LARGEST_SIDE,
+        description="Side in pixels to resize to; needed if images differ in size.",
     )
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
-from autokd.spec.models.base import NumberRange, Searched, Spec, refuse_repeats
+from autokd.spec.models.base import MOST_EPOCHS, NumberRange, Searched, Spec, refuse_repeats
 from autokd.spec.names import check_teacher
 from autokd.spec.quantity import AbsoluteBytes, Quantity
 
@@ -15,7 +15,7 @@ from autokd.spec.quantity import AbsoluteBytes, Quantity
 class TrainingSpec(Spec):
     """How a network is trained: SGD with Nesterov momentum, warm-up, cosine decay to zero."""
 
-    batch_size: int = Field(128, gt=0, description="Images in one step.")
+    batch_size: int = Field(128, gt=0, le=10**12, description="Images in one step.")
     learning_rate: float = Field(0.1, gt=0, description="Peak learning rate.")
     momentum: float = Field(0.9, ge=0, lt=1, description="Nesterov momentum.")
     weight_decay: float = Field(5e-4, ge=0, description="L2 penalty, as SGD counts it.")
@@ -43,7 +43,9 @@ class TeacherSpec(Spec):
     weights: Path | None = Field(
         None, description="A safetensors file, relative to where the study runs; left out: train."
     )
-    epochs: int = Field(40, gt=0, description="Epochs of training when no weights are given.")
+    epochs: int = Field(
+        40, gt=0, le=MOST_EPOCHS, description="Epochs of training when no weights are given."
+    )
     training: TrainingSpec = Field(
         TrainingSpec(), description="How it is trained when no weights are given."
     )

@@ -6,8 +6,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from autokd.spec.models.base import Spec
+from autokd.spec.models.base import MOST_EPOCHS, Spec
 from autokd.spec.quantity import Bytes, Count, Milliseconds, Quantity
+
+_MOST_TRIALS = 999_999
+"""From a million on, trials are numbered that belong to the final stage."""
+
+_MOST_INITIAL = 10_000
+_MOST_ALIVE = 10_000
+_MOST_RETRAININGS = 1_000
 
 
 class SpaceSpec(BaseModel):
@@ -82,6 +89,7 @@ class BayesianSpec(Spec):
     initial: int | None = Field(
         None,
         ge=2,
+        le=_MOST_INITIAL,
         description="Random candidates before the first model; left out: by the number of "
         "parameters.",
     )
@@ -112,8 +120,12 @@ class EvolutionSpec(Spec):
     """Regularised evolution: mutations of the best of a few of the youngest."""
 
     name: Literal["regularized_evolution"] = Field(description="Always `regularized_evolution`.")
-    population: int = Field(20, ge=1, description="So many of the youngest trials are alive.")
-    sample: int = Field(5, ge=1, description="Of which so many compete to be the parent.")
+    population: int = Field(
+        20, ge=1, le=_MOST_ALIVE, description="So many of the youngest trials are alive."
+    )
+    sample: int = Field(
+        5, ge=1, le=_MOST_ALIVE, description="Of which so many compete to be the parent."
+    )
 
     @model_validator(mode="after")
     def _samples_the_living(self) -> EvolutionSpec:
@@ -130,7 +142,10 @@ class CmaEsSpec(Spec):
 
     name: Literal["cmaes"] = Field(description="Always `cmaes`.")
     population: int | None = Field(
-        None, ge=4, description="Trials of a generation; left out: by the number of parameters."
+        None,
+        ge=4,
+        le=_MOST_ALIVE,
+        description="Trials of a generation; left out: by the number of parameters.",
     )
 
 
@@ -138,14 +153,18 @@ class SMACSpec(Spec):
     """SMAC's random forest, which knows conditions; needs `pip install "autokd[smac]"`."""
 
     name: Literal["smac"] = Field(description="Always `smac`.")
-    initial: int = Field(10, ge=1, description="Random candidates before the first forest.")
+    initial: int = Field(
+        10, ge=1, le=_MOST_INITIAL, description="Random candidates before the first forest."
+    )
 
 
 class AxSpec(Spec):
     """Ax's default Bayesian optimisation; needs `pip install "autokd[ax]"`."""
 
     name: Literal["ax"] = Field(description="Always `ax`.")
-    initial: int = Field(5, ge=1, description="Random candidates before the first model.")
+    initial: int = Field(
+        5, ge=1, le=_MOST_INITIAL, description="Random candidates before the first model."
+    )
 
 
 class OptunaSpec(Spec):
@@ -195,9 +214,15 @@ class FidelitySpec(Spec):
     With several brackets it is Hyperband: some trials start at a higher rung.
     """
 
-    min_epochs: int = Field(gt=0, description="Epochs after which trials are first compared.")
-    max_epochs: int = Field(gt=0, description="Epochs of a trial that is never stopped early.")
-    eta: int = Field(3, ge=2, description="One of `eta` trials of a rung is promoted.")
+    min_epochs: int = Field(
+        gt=0, le=MOST_EPOCHS, description="Epochs after which trials are first compared."
+    )
+    max_epochs: int = Field(
+        gt=0, le=MOST_EPOCHS, description="Epochs of a trial that is never stopped early."
+    )
+    eta: int = Field(
+        3, ge=2, le=MOST_EPOCHS, description="One of `eta` trials of a rung is promoted."
+    )
     brackets: int = Field(
         1, ge=1, description="1: all trials start at the first rung; k: at the first k rungs."
     )
@@ -238,12 +263,16 @@ class FidelitySpec(Spec):
 class LimitsSpec(Spec):
     """When the search ends, whichever comes first."""
 
-    trials: int = Field(100, gt=0, description="Trials of the search, infeasible ones included.")
-    epochs: int | None = Field(None, gt=0, description="Epochs of training over all trials.")
+    trials: int = Field(
+        100, gt=0, le=_MOST_TRIALS, description="Trials of the search, infeasible ones included."
+    )
+    epochs: int | None = Field(
+        None, gt=0, le=10**12, description="Epochs of training over all trials."
+    )
     seconds: float | None = Field(
         None, gt=0, description="Wall time of the search over all runs, in seconds."
     )
-    failures: int = Field(10, ge=0, description="Failed trials that are borne.")
+    failures: int = Field(10, ge=0, le=_MOST_TRIALS, description="Failed trials that are borne.")
     converged: float | None = Field(
         None,
         gt=0,
@@ -255,12 +284,18 @@ class LimitsSpec(Spec):
 class FinalSpec(Spec):
     """Stage 2: the best of the front retrained in full, scored on the test split."""
 
-    top: int = Field(3, gt=0, description="How many candidates of the front.")
-    epochs: int = Field(60, gt=0, description="Epochs of each retraining.")
-    seeds: int = Field(2, gt=0, description="Repeats of each, with and without the teacher.")
+    top: int = Field(3, gt=0, le=_MOST_RETRAININGS, description="How many candidates of the front.")
+    epochs: int = Field(60, gt=0, le=MOST_EPOCHS, description="Epochs of each retraining.")
+    seeds: int = Field(
+        2,
+        gt=0,
+        le=_MOST_RETRAININGS,
+        description="Repeats of each, with and without the teacher.",
+    )
     draws: int = Field(
         0,
         ge=0,
+        le=_MOST_RETRAININGS,
         description="Fresh draws of each one's generator, trained with the teacher, to tell how "
         "good its family is. Spaces of random graphs only.",
     )
@@ -271,11 +306,11 @@ class ExecutionSpec(Spec):
 
     executor: Literal["local"] = Field("local", description="`local`: processes of this machine.")
     workers: int | None = Field(
-        None, gt=0, description="Left out: one per core, or one for the GPU."
+        None, gt=0, le=1_000, description="Left out: one per core, or one for the GPU."
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="`auto`: the GPU if there is one."
     )
     lease_seconds: float = Field(
-        60.0, ge=3, description="A worker silent for so long is lost, in seconds."
+        60.0, ge=3, le=86_400, description="A worker silent for so long is lost, in seconds."
     )

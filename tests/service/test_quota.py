@@ -1,0 +1,105 @@
+"""A token has as many studies under way as it may, also when it asks for several at once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from autokd.store import Store
+from autokd.trial import StudyState
+from service.settings import Settings
+
+from .conftest import Service, searched, serving
+
+_TOGETHER_SECONDS = 0.2
+"""How long one request waits for the other at the moment when both count."""
+
+
+@pytest.fixture
+def service(url: str, tmp_path: Path) -> Iterator[Service]:
+    """On each of the databases."""
+    with serving(Settings(storage=url, files=tmp_path / "autokd.files")) as service:
+        yield service
+
+
+@pytest.fixture
+def launcher(service: Service) -> TestClient:
+    """May have one study under way."""
+    body = {"name": "ci", "scope": "launch", "limits": {"studies": 1}}
+    made = service.client("admin").post("/tokens", json=body)
+    return service.client_with(made.json()["token"])
+
+
+@pytest.fixture
+def counted_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two requests that count studies do so at one moment, if nothing else keeps them apart."""
+    count, both = Store.wanted_studies, threading.Barrier(2)
+
+    def counted(store: Store) -> Any:
+        found = count(store)
+        with suppress(threading.BrokenBarrierError):
+            both.wait(_TOGETHER_SECONDS)
+        return found
+
+    monkeypatch.setattr(Store, "wanted_studies", counted)
+
+
+def _at_once(client: TestClient, *requests: tuple[str, dict[str, Any]]) -> list[int]:
+    with ThreadPoolExecutor(len(requests)) as pool:
+        answers = pool.map(lambda request: client.post(request[0], json=request[1]), requests)
+        return sorted(answer.status_code for answer in answers)
+
+
+def test_of_two_studies_that_are_created_at_once_one_is_refused(
+    launcher: TestClient, service: Service, spec: dict[str, Any], counted_at_once: None
+) -> None:
+    specs = [{"spec": {**spec, "name": name}} for name in ("a", "b")]
+    assert _at_once(launcher, *(("/studies", body) for body in specs)) == [201, 429]
+    assert len(service.store.studies()) == 1
+
+
+def test_of_two_trials_that_wake_their_studies_at_once_one_is_refused(
+    launcher: TestClient, service: Service, spec: dict[str, Any], counted_at_once: None
+) -> None:
+    for name in ("a", "b"):
+        searched(service.store, {**spec, "name": name})
+    retries = ((f"/studies/{name}/trials/4:retry", {}) for name in ("a", "b"))
+    assert _at_once(launcher, *retries) == [202, 429]
+    assert len(service.store.operations()) == 1
+
+
+def test_a_request_that_comes_again_does_not_count_what_it_made(
+    launcher: TestClient,
+    service: Service,
+    spec: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def die(*_: Any) -> None:
+        raise RuntimeError("the process dies before it has answered")
+
+    key = {"Idempotency-Key": "once"}
+    with monkeypatch.context() as patched:
+        patched.setattr("service.routes.studies.study_json", die)
+        assert launcher.post("/studies", json={"spec": spec}, headers=key).status_code == 500
+    assert launcher.post("/studies", json={"spec": spec}, headers=key).status_code == 201
+    assert [study.name for study in service.store.studies()] == ["digits"]
+
+
+def test_a_study_that_goes_on_counts(
+    launcher: TestClient, service: Service, spec: dict[str, Any]
+) -> None:
+    ended = searched(service.store, {**spec, "name": "ended"})
+    launcher.post("/studies", json={"spec": spec})
+    for verb, body in ((":extend", {"limits": {"trials": 100}}), (":resume", None)):
+        service.store.update_study(ended.id, state=StudyState.FAILED)
+        answer = launcher.post(f"/studies/ended{verb}", json=body)
+        assert (answer.status_code, answer.json()["code"]) == (429, "too_many_studies")
+    assert service.store.study("ended").wish is None
+    assert launcher.post("/studies/digits:extend", json={"limits": {"trials": 100}}).is_success
