@@ -23,7 +23,7 @@ _DRAWS = 16
 """Of each loss that is not integrated in closed form."""
 
 _BOUND = 0.9
-"""Quantile of a loss that bounds the volume: what the few worst trials met is no good to anybody."""
+"""Quantile of a loss that bounds the volume: what the worst trials met is no good to anybody."""
 
 _MARGIN = 0.1
 """The volume reaches beyond that, by so much of the extent."""
