@@ -251,15 +251,18 @@ def _checked(
     ended = None
     try:
         summary = _CHECKS[upload.kind](path, Limits())
-        room = _room(upload, caller, store, settings)
-        if received.bytes > room:  # others of this token have come meanwhile
-            raise TooLargeError(f"expected an upload of at most {room} bytes")
-        ended = store.end_upload(
-            upload.id,
-            size_bytes=received.bytes,
-            sha256=received.sha256,
-            summary=asdict(summary),
-        )
+        with store.together():
+            if caller.id is not None:
+                store.hold_token(caller.id)  # so that two at once can not both have the last room
+            room = _room(upload, caller, store, settings)
+            if received.bytes > room:  # others of this token have come meanwhile
+                raise TooLargeError(f"expected an upload of at most {room} bytes")
+            ended = store.end_upload(
+                upload.id,
+                size_bytes=received.bytes,
+                sha256=received.sha256,
+                summary=asdict(summary),
+            )
         return ended
     except UploadError as error:
         store.end_upload(upload.id, size_bytes=0, sha256=received.sha256, error=str(error))

@@ -1,9 +1,9 @@
-"""A token has as many studies under way as it may, also when it asks for several at once."""
+"""A token has as many studies and bytes as it may, also when it asks for several at once."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +17,7 @@ from autokd.trial import StudyState
 from service.settings import Settings
 
 from .conftest import Service, searched, serving
+from .test_uploads import WEIGHTS
 
 _TOGETHER_SECONDS = 0.2
 """How long one request waits for the other at the moment when both count."""
@@ -39,22 +40,43 @@ def launcher(service: Service) -> TestClient:
 
 @pytest.fixture
 def counted_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two requests that count studies do so at one moment, if nothing else keeps them apart."""
-    count, both = Store.wanted_studies, threading.Barrier(2)
+    """Two requests that count do so at one moment, if nothing else keeps them apart."""
+    for name in ("wanted_studies", "uploaded_bytes"):
+        monkeypatch.setattr(Store, name, _waiting(getattr(Store, name), threading.Barrier(2)))
 
-    def counted(store: Store) -> Any:
-        found = count(store)
+
+def _waiting(count: Callable[..., Any], both: threading.Barrier) -> Callable[..., Any]:
+    def counted(*arguments: Any) -> Any:
+        found = count(*arguments)
         with suppress(threading.BrokenBarrierError):
             both.wait(_TOGETHER_SECONDS)
+        both.reset()
         return found
 
-    monkeypatch.setattr(Store, "wanted_studies", counted)
+    return counted
 
 
 def _at_once(client: TestClient, *requests: tuple[str, dict[str, Any]]) -> list[int]:
     with ThreadPoolExecutor(len(requests)) as pool:
         answers = pool.map(lambda request: client.post(request[0], json=request[1]), requests)
         return sorted(answer.status_code for answer in answers)
+
+
+def test_of_two_uploads_that_arrive_at_once_one_is_refused(
+    service: Service, counted_at_once: None
+) -> None:
+    limits = {"disk_bytes": len(WEIGHTS) + 1}
+    body = {"name": "ci", "scope": "launch", "limits": limits}
+    token = service.client("admin").post("/tokens", json=body).json()["token"]
+    client = service.client_with(token)
+    announced = {"kind": "teacher", "name": "mine"}
+    ids = [client.post("/uploads", json=announced).json()["id"] for _ in range(2)]
+    with ThreadPoolExecutor(2) as pool:
+        answers = pool.map(
+            lambda upload: client.put(f"/uploads/{upload}/content", content=WEIGHTS), ids
+        )
+        assert sorted(answer.status_code for answer in answers) == [200, 413]
+    assert [upload.size_bytes for upload in service.store.uploads()].count(0) == 1
 
 
 def test_of_two_studies_that_are_created_at_once_one_is_refused(
