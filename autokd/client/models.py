@@ -175,10 +175,19 @@ class Attempt(Told):
     message: str
 
 
+class CalibrationBin(Told):
+    """Predictions of about one confidence: how many, how sure on average, which share is right."""
+
+    count: int
+    confidence: float
+    accuracy: float
+
+
 class TrialDetail(Trial):
-    """A trial with its attempts."""
+    """A trial with its attempts, and by split how well calibrated its student is."""
 
     attempts: list[Attempt]
+    calibration: dict[str, list[CalibrationBin]]
 
 
 class Candidate(Told):
