@@ -107,13 +107,21 @@ class HealthNote(Told):
     message: str
 
 
+class TeacherEpoch(Told):
+    """A finished epoch of the teacher's training."""
+
+    epoch: int
+    metrics: Figures
+
+
 class StudyDetail(Study):
-    """A study with its file and its results."""
+    """A study with its file and its results; `teacher_epoch` as long as the teacher trains."""
 
     spec: dict[str, Any]
     front: list[Row]
     final: list[FinalRow]
     health: list[HealthNote]
+    teacher_epoch: TeacherEpoch | None
 
 
 class Check(Told):

@@ -710,6 +710,8 @@ export type StudyDetail = {
   front: Row[];
   final: FinalRow[];
   health: HealthNote[];
+  /** The last one that has ended, as long as the teacher trains. */
+  teacher_epoch: TeacherEpoch | null;
 };
 
 /** How many trials reached each rung. */
@@ -721,6 +723,12 @@ export type Survival = {
 export type SurvivalRung = {
   epochs: number;
   reached: number;
+};
+
+/** A finished epoch of the teacher's training. */
+export type TeacherEpoch = {
+  epoch: number;
+  metrics: Record<string, number | null>;
 };
 
 /** When which trial ran where. */
