@@ -23,9 +23,9 @@ RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"
         *(pytest.param(path, id=name, marks=pytest.mark.slow) for name, path in STATES.items()),
     ],
 )
-def test_a_page_is_there_for_everyone(path: str, visit: Callable[..., Any]) -> None:
+def test_a_page_is_there_for_everyone(path: str, look: Callable[[str], Any]) -> None:
     """Without errors; axe finds nothing, in light and dark; it fits a phone."""
-    suits_everyone(visit(reduced_motion="reduce").open(path))
+    suits_everyone(look(path))
 
 
 def test_an_unknown_address_says_so(visit: Callable[..., Any]) -> None:
@@ -62,8 +62,35 @@ def axe(page: Any, rules: list[str]) -> list[str]:
     ]
 
 
-def test_how_well_calibrated_a_student_is_is_a_chart(visit: Callable[..., Any]) -> None:
-    page = visit().open("/studies/digits/candidates/1?trial=1000010")
+def test_how_a_student_learned_is_said_in_words(look: Callable[[str], Any]) -> None:
+    page = look("/studies/digits/candidates/1?trial=1000010")
+    losses = page.get_by_test_id("chart-curves-loss").locator("figcaption p").inner_text()
+    for name in ("Training loss", "Training KD", "Training cross entropy", "Validation loss"):
+        assert re.search(rf"{name} 0\.\d+", losses)
+
+
+def test_a_curve_of_one_point_is_a_mark_in_the_middle(look: Callable[[str], Any]) -> None:
+    shown = look("/studies").evaluate(
+        """async () => {
+            const { linesOption } = await import('/static/charts/lines.js');
+            const curve = [{ name: 'loss', values: [[1, 0.5]] }];
+            const { xAxis, series } = linesOption(curve, { x: '', y: '' })({ series: ['red'] });
+            return [series[0].showSymbol, xAxis.min, xAxis.max];
+        }"""
+    )
+    assert shown == [True, 0, 2]
+
+
+def test_too_few_trials_are_not_said_to_be_alike(visit: Callable[..., Any]) -> None:
+    one = visit()
+    few = {"metric": "accuracy", "method": "ped_anova", "trials": 4, "importances": {}}
+    one.context.route("**/importances*", lambda route: route.fulfill(json=few))
+    page = one.open("/studies/kmnist/analyse")
+    page.get_by_text("Too few trials to tell: 4 of the 10 that it takes.").wait_for()
+
+
+def test_how_well_calibrated_a_student_is_is_a_chart(look: Callable[[str], Any]) -> None:
+    page = look("/studies/digits/candidates/1?trial=1000010")
     chart = page.get_by_test_id("chart-calibration")
     summary = chart.locator("figcaption p").inner_text()
     said = r"[\d.]+ % sure and [\d.]+ % right on average, calibration error 0\.\d+\."

@@ -25,8 +25,8 @@ HOSTILE = fixture_data.HOSTILE
         "/studies/new?from=std_4",
     ],
 )
-def test_a_hostile_name_is_inert(path: str, visit: Callable[..., Any]) -> None:
-    page = visit().open(path)
+def test_a_hostile_name_is_inert(path: str, look: Callable[[str], Any]) -> None:
+    page = look(path)
     assert page.evaluate("window.hacked") is None
     assert page.locator("img, script:not([src])").count() == 0
     assert "onerror" in page.locator("#app").inner_text() or "new?from" in path
