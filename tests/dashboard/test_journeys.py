@@ -111,6 +111,22 @@ def test_a_change_elsewhere_is_seen_without_a_reload(
     page.get_by_role("button", name="Extend", exact=True).wait_for()
 
 
+def test_a_change_while_a_page_loads_is_seen(
+    fresh: None, visit: Callable[..., Any], service: str
+) -> None:
+    page = visit().open("/studies")
+    page.locator(".live[data-state=live]").wait_for()
+
+    def late(route: Any) -> None:
+        answer = route.fetch()
+        ask(service, "/_emit", json.dumps({"study": "std_2", "state": "completed"}).encode())
+        route.fulfill(response=answer)
+
+    page.route("**/api/v1/studies/fashion-mnist-edge", late, times=1)
+    page.get_by_role("link", name="fashion-mnist-edge", exact=True).click()
+    page.get_by_role("button", name="Extend", exact=True).wait_for()
+
+
 def test_the_epochs_of_the_teacher_are_told_as_they_end(
     fresh: None, visit: Callable[..., Any], service: str
 ) -> None:

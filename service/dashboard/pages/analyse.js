@@ -22,7 +22,7 @@ const FEWEST = 10;
 
 /** @param {{study: string}} props */
 export default function AnalysePage({ study: name }) {
-  const [live, setLive] = useState(/** @type {string | null} */ (null));
+  const [live, setLive] = useState('*'); // until its id is known, so that nothing is missed
   const study = useResource(address(studyPath(name)), { live, kinds: ['study'] });
   const columns = useResource(address(`${studyPath(name)}/columns`), { live, kinds: ['trial', 'study'] });
   useEffect(() => void (study.data && setLive(study.data.id)), [study.data?.id]);

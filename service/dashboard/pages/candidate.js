@@ -21,7 +21,7 @@ const COSTS = ['parameters', 'peak_activation_bytes', 'macs', 'weight_bytes', 'l
 /** @param {{study: string, candidate: string}} props */
 export default function CandidatePage({ study: name, candidate: number }) {
   const study = useResource(address(studyPath(name)), { live: '*', kinds: ['study'] });
-  const candidate = useResource(address(`${studyPath(name)}/candidates/${number}`), { live: study.data?.id, kinds: ['trial', 'epoch'] });
+  const candidate = useResource(address(`${studyPath(name)}/candidates/${number}`), { live: study.data?.id ?? '*', kinds: ['trial', 'epoch'] });
   return html`<${Loaded} resource=${study}>${(data) => html`
     <${StudyHead} study=${data} page=${null} crumb=${`Candidate ${number}`}>
       ${candidate.data && html`<${Actions} study=${data} candidate=${candidate.data} reload=${candidate.reload} />`}<//>

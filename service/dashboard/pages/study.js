@@ -19,7 +19,7 @@ const SLIDERS = ['parameters', 'peak_activation_bytes', 'macs', 'weight_bytes', 
 
 /** @param {{study: string}} props */
 export default function StudyPage({ study: name }) {
-  const [live, setLive] = useState(/** @type {string | null} */ (null));
+  const [live, setLive] = useState('*'); // until its id is known, so that nothing is missed
   const study = useResource(address(studyPath(name)), { live });
   const columns = useResource(address(`${studyPath(name)}/columns`), { live, kinds: ['trial', 'study'] });
   useEffect(() => void (study.data && setLive(study.data.id)), [study.data?.id]);
