@@ -40,7 +40,7 @@ they are its *status*, which is what people are shown::
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -192,6 +192,21 @@ class Suggestion:
     notes: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class CalibrationBin:
+    """Predictions of about one confidence.
+
+    Attributes:
+        count: how many, at least 1.
+        confidence: their mean confidence, in [0, 1].
+        accuracy: share of right ones, in [0, 1].
+    """
+
+    count: int
+    confidence: float
+    accuracy: float
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """Metrics of a trial at the end of one rung.
@@ -199,10 +214,14 @@ class Evaluation:
     Attributes:
         epochs: epochs of training since initialisation.
         metrics: figures on the validation split (and on the test split in the final stage).
+        calibration: for `validation` (and `test` in the final stage) the bins that the calibration
+            error is an average over, by ascending confidence. The record gives them apart from
+            their trial (`Store.calibration`).
     """
 
     epochs: int
     metrics: Metrics
+    calibration: Mapping[str, Sequence[CalibrationBin]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -107,7 +107,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.deliveries = deliveries
     app.state.studies = Studies(store)
     app.state.figures = Figures()
-    problems.add_handlers(app)
+    problems.add_handlers(app, pages.not_found)
     for router in _ROUTERS:
         app.include_router(router, prefix="/api/v1")
     app.include_router(pages.router)

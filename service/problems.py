@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -11,7 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 
 from autokd import errors
 from autokd.inspector import InspectorBusyError, InspectorError, InspectorTimeoutError
@@ -179,8 +179,13 @@ def problem(
     )
 
 
-def add_handlers(app: FastAPI) -> None:
-    """Makes every error of the app a problem document."""
+def add_handlers(app: FastAPI, not_found: Callable[[Request], Response | None]) -> None:
+    """Makes every error of the app a problem document.
+
+    Args:
+        app: the app.
+        not_found: the page that says so where no route is, or None for a problem document.
+    """
 
     @app.exception_handler(errors.AutokdError)
     def _ours(request: Request, error: errors.AutokdError) -> JSONResponse:
@@ -221,7 +226,10 @@ def add_handlers(app: FastAPI) -> None:
         )
 
     @app.exception_handler(HTTPException)
-    def _of_the_framework(request: Request, error: HTTPException) -> JSONResponse:
+    def _of_the_framework(request: Request, error: HTTPException) -> Response:
+        page = not_found(request) if error.status_code == 404 else None
+        if page is not None:
+            return page
         code = _OF_STATUS.get(error.status_code, "error")
         detail = str(error.detail)
         if error.status_code == 404:

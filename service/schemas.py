@@ -233,6 +233,13 @@ class HealthNote(Told):
     message: str
 
 
+class TeacherEpoch(Told):
+    """A finished epoch of the teacher's training."""
+
+    epoch: int
+    metrics: Figures
+
+
 class StudyDetail(Study):
     """A study with its file and its results."""
 
@@ -240,6 +247,9 @@ class StudyDetail(Study):
     front: list[Row]
     final: list[FinalRow]
     health: list[HealthNote]
+    teacher_epoch: TeacherEpoch | None = Field(
+        description="The last one that has ended, as long as the teacher trains."
+    )
 
 
 EXAMPLE_SPEC: dict[str, Data] = {

@@ -59,7 +59,16 @@ def study_detail_json(
         **study_json(study, store, studies),
         **studies.derived(study, "detail", results),
         "spec": shown_spec(study.spec, settings, store),
+        "teacher_epoch": _teacher_epoch(study, store),
     }
+
+
+def _teacher_epoch(study: StudyRecord, store: Store) -> Mapping[str, Any] | None:
+    """How far the teacher's training is; None before and after it."""
+    if "accuracy" in (study.teacher or {}):
+        return None
+    event = store.newest_event(study.id, "teacher_epoch")
+    return None if event is None else event.data
 
 
 def _derived(study: StudyRecord, trials: list[Trial]) -> dict[str, Any]:

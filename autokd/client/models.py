@@ -107,13 +107,21 @@ class HealthNote(Told):
     message: str
 
 
+class TeacherEpoch(Told):
+    """A finished epoch of the teacher's training."""
+
+    epoch: int
+    metrics: Figures
+
+
 class StudyDetail(Study):
-    """A study with its file and its results."""
+    """A study with its file and its results; `teacher_epoch` as long as the teacher trains."""
 
     spec: dict[str, Any]
     front: list[Row]
     final: list[FinalRow]
     health: list[HealthNote]
+    teacher_epoch: TeacherEpoch | None
 
 
 class Check(Told):
@@ -175,10 +183,19 @@ class Attempt(Told):
     message: str
 
 
+class CalibrationBin(Told):
+    """Predictions of about one confidence: how many, how sure on average, which share is right."""
+
+    count: int
+    confidence: float
+    accuracy: float
+
+
 class TrialDetail(Trial):
-    """A trial with its attempts."""
+    """A trial with its attempts, and by split how well calibrated its student is."""
 
     attempts: list[Attempt]
+    calibration: dict[str, list[CalibrationBin]]
 
 
 class Candidate(Told):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from autokd.evaluation.checkpoint import CheckpointError
 from autokd.evaluation.evaluator import StudyEvaluator
-from autokd.evaluation.metrics import evaluate, expected_calibration_error
+from autokd.evaluation.metrics import calibrate, evaluate, expected_calibration_error
 from autokd.evaluation.runner import StudentRunner, restore_student
 
 __all__ = [
     "CheckpointError",
     "StudentRunner",
     "StudyEvaluator",
+    "calibrate",
     "evaluate",
     "expected_calibration_error",
     "restore_student",

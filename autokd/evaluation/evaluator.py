@@ -15,7 +15,7 @@ from autokd.evaluation.metrics import evaluate
 from autokd.layers import bare
 
 if TYPE_CHECKING:
-    from autokd.data import Data
+    from autokd.data import Data, ImageSet
     from autokd.space import Architecture, SearchSpace
     from autokd.teacher import Teacher
 
@@ -68,7 +68,7 @@ class StudyEvaluator:
         """
         self._teacher = self._make_teacher(report)
         cost = network_cost(self._teacher.network, self._data, self._device)
-        scores = evaluate(self._teacher_network(), self._data.validation, self._data.task.classes)
+        scores = self._scores(self._data.validation)
         return {**cost.figures(), **scores}
 
     def content(self) -> dict[str, str]:
@@ -79,13 +79,15 @@ class StudyEvaluator:
 
     def test_teacher(self) -> dict[str, float]:
         """The teacher's `test_accuracy`, `test_loss` and `test_ece`. After `prepare` only."""
-        scores = evaluate(self._teacher_network(), self._data.test(), self._data.task.classes)
+        scores = self._scores(self._data.test())
         return {f"test_{name}": value for name, value in scores.items()}
 
-    def _teacher_network(self) -> nn.Module:
+    def _scores(self, images: ImageSet) -> dict[str, float]:
         if self._teacher is None:
             raise RuntimeError("the teacher is scored after prepare() only")
-        return self._teacher.network.to(self._device)
+        network = self._teacher.network.to(self._device)
+        scores, _ = evaluate(network, images, self._data.task.classes)
+        return scores
 
     def _measure(self, architecture: Architecture) -> Cost:
         with torch.device("meta"):

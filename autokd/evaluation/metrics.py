@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -9,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from autokd.data import as_pixels
+from autokd.trial import CalibrationBin
 
 if TYPE_CHECKING:
     from autokd.data import ImageSet
@@ -16,7 +18,9 @@ if TYPE_CHECKING:
 _BATCH_SIZE = 512
 
 
-def evaluate(network: nn.Module, images: ImageSet, classes: int) -> dict[str, float]:
+def evaluate(
+    network: nn.Module, images: ImageSet, classes: int
+) -> tuple[dict[str, float], tuple[CalibrationBin, ...]]:
     """Scores of a classifier on a split, in evaluation mode; the network's mode is given back.
 
     Args:
@@ -26,7 +30,7 @@ def evaluate(network: nn.Module, images: ImageSet, classes: int) -> dict[str, fl
 
     Returns:
         `"accuracy"`, share of right answers in [0, 1]; `"loss"`, mean cross-entropy in nats;
-        `"ece"`, expected calibration error in [0, 1].
+        `"ece"`, expected calibration error in [0, 1]. And the bins that the last is made of.
 
     Raises:
         ValueError: the logits are not of shape (n, classes).
@@ -38,34 +42,48 @@ def evaluate(network: nn.Module, images: ImageSet, classes: int) -> dict[str, fl
             losses, confidences, right = _predict(network, images, classes)
     finally:
         network.train(was_training)
-    return {
+    calibration = calibrate(confidences, right)
+    scores = {
         "accuracy": float(right.double().mean()),
         "loss": float(losses.double().mean()),
-        "ece": expected_calibration_error(confidences, right),
+        "ece": expected_calibration_error(calibration),
     }
+    return scores, calibration
 
 
-def expected_calibration_error(confidences: Tensor, right: Tensor, bins: int = 15) -> float:
-    """How far confidence is from accuracy, averaged over bins of equal confidence width.
-
-    Σ_b (n_b / n) · |accuracy of bin b - mean confidence of bin b|; bin b of B holds the
-    confidences in ((b - 1) / B, b / B].
-
-    References:
-        Guo, Pleiss, Sun, Weinberger, "On Calibration of Modern Neural Networks", ICML 2017.
+def calibrate(confidences: Tensor, right: Tensor, bins: int = 15) -> tuple[CalibrationBin, ...]:
+    """How often predictions of about one confidence are right.
 
     Args:
         confidences: probability of the predicted class (n,), in [0, 1].
         right: whether the prediction was right (n,), bool.
-        bins: number of bins.
+        bins: number of bins B of equal confidence width; bin b holds ((b - 1) / B, b / B].
+
+    Returns:
+        The bins that hold any, by ascending confidence.
+    """
+    edges = torch.linspace(0, 1, bins + 1, dtype=torch.float64, device=confidences.device)
+    index = torch.bucketize(confidences.double(), edges[1:-1])
+    counts = torch.bincount(index, minlength=bins)
+    held = counts > 0
+    sums = (torch.bincount(index, of.double(), minlength=bins) for of in (confidences, right))
+    means = ((total[held] / counts[held]).tolist() for total in sums)
+    return tuple(map(CalibrationBin, counts[held].tolist(), *means))
+
+
+def expected_calibration_error(calibration: Sequence[CalibrationBin]) -> float:
+    """How far confidence is from accuracy, averaged over the bins.
+
+    Σ_b (n_b / n) · |accuracy of bin b - mean confidence of bin b|.
+
+    References:
+        Guo, Pleiss, Sun, Weinberger, "On Calibration of Modern Neural Networks", ICML 2017.
 
     Returns:
         The error in [0, 1]; 0 is perfectly calibrated.
     """
-    edges = torch.linspace(0, 1, bins + 1, dtype=torch.float64, device=confidences.device)
-    index = torch.bucketize(confidences.double(), edges[1:-1])
-    gaps = torch.bincount(index, right.double() - confidences.double(), minlength=bins)
-    return float(gaps.abs().sum() / len(confidences))
+    gaps = sum(each.count * abs(each.accuracy - each.confidence) for each in calibration)
+    return gaps / sum(each.count for each in calibration)
 
 
 def _predict(network: nn.Module, images: ImageSet, classes: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -19,7 +19,14 @@ from autokd.evaluation.metrics import evaluate
 from autokd.layers import Normalised
 from autokd.seeding import seed_for
 from autokd.training import Training, seeded_torch
-from autokd.trial import CHECKPOINT, Attempt, Evaluation, FailureClass, TrialFailed
+from autokd.trial import (
+    CHECKPOINT,
+    Attempt,
+    CalibrationBin,
+    Evaluation,
+    FailureClass,
+    TrialFailed,
+)
 
 if TYPE_CHECKING:
     from autokd.data import Data, ImageSet
@@ -32,6 +39,9 @@ _log = logging.getLogger(__name__)
 
 _Curve = dict[int, dict[str, float]]
 """The figures of each epoch, kept with the checkpoint."""
+
+_Scores = tuple[dict[str, float], tuple[CalibrationBin, ...]]
+"""Figures of a student on a split, and how well calibrated it is there."""
 
 _SECONDS_PER_CHECKPOINT = 2.0
 """Epochs that are shorter share a checkpoint, which takes some milliseconds to write."""
@@ -92,7 +102,8 @@ class StudentRunner:
 
         Returns:
             `accuracy`, `loss` and `ece` of the validation split and, if `attempt.test`, the test
-            split's under the same names with `test_` before them.
+            split's under the same names with `test_` before them; and how well calibrated it is
+            on each.
 
         Raises:
             TrialFailed: with `NAN` or `OUT_OF_MEMORY`.
@@ -100,11 +111,12 @@ class StudentRunner:
         """
         try:
             training, curve = self._begin(attempt)
-            metrics = self._train(training, curve, attempt, report)
+            metrics, bins = self._train(training, curve, attempt, report)
+            calibration = {"validation": bins}
             if attempt.test:
-                scores = self._scores(training.network, self._data.test())
+                scores, calibration["test"] = self._scores(training.network, self._data.test())
                 metrics |= {f"test_{name}": value for name, value in scores.items()}
-            return Evaluation(attempt.epochs, metrics)
+            return Evaluation(attempt.epochs, metrics, calibration)
         except (MemoryError, RuntimeError) as error:
             if not _is_out_of_memory(error):
                 raise
@@ -169,8 +181,8 @@ class StudentRunner:
         curve: _Curve,
         attempt: Attempt,
         report: Callable[[int, Mapping[str, float]], None],
-    ) -> dict[str, float]:
-        scores: dict[str, float] | None = None
+    ) -> _Scores:
+        scores: _Scores | None = None
         saved = time.monotonic()
         for epoch in range(attempt.recorded + 1, training.epoch + 1):
             if epoch in curve:
@@ -183,10 +195,10 @@ class StudentRunner:
                 training.epoch,
                 attempt.epochs,
                 terms["loss"],
-                scores["accuracy"],
+                scores[0]["accuracy"],
             )
             means = {f"train_{name}": float(mean) for name, mean in terms.items()}
-            curve[training.epoch] = scores | means
+            curve[training.epoch] = scores[0] | means
             if time.monotonic() - saved >= _SECONDS_PER_CHECKPOINT:
                 _save(training, curve, attempt)
                 saved = time.monotonic()
@@ -201,15 +213,15 @@ class StudentRunner:
             scores = self._scores(training.network, self._data.validation)
         return scores
 
-    def _scores(self, student: nn.Module, images: ImageSet) -> dict[str, float]:
-        scores = evaluate(student, images, self._data.task.classes)
+    def _scores(self, student: nn.Module, images: ImageSet) -> _Scores:
+        scores, calibration = evaluate(student, images, self._data.task.classes)
         if not math.isfinite(scores["loss"]):
             raise TrialFailed(
                 FailureClass.NAN,
                 "expected a finite loss of the trained student, got nan or infinity; lower the "
                 f"learning rate (now {self._recipe.learning_rate:g})",
             )
-        return scores
+        return scores, calibration
 
 
 def restore_student(

@@ -28,7 +28,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NoReturn
@@ -43,7 +43,7 @@ from autokd.executors.base import (
     Runner,
     Stopped,
 )
-from autokd.trial import Attempt, Evaluation, Failure, FailureClass, Metrics, TrialFailed
+from autokd.trial import Attempt, Failure, FailureClass, Metrics, TrialFailed
 
 _LOG = logging.getLogger(__name__)
 
@@ -156,7 +156,7 @@ class _Worker:
                 self._runner = self._make()
             self._raise_if_stopped()
             evaluation = self._runner.run(attempt, functools.partial(self._report, attempt))
-            plain = Evaluation(evaluation.epochs, _plain(evaluation.metrics))
+            plain = replace(evaluation, metrics=_plain(evaluation.metrics))
         except AttemptStopped:
             _LOG.info("attempt %d: stopped", attempt.id)
             return Stopped(attempt.id, attempt.token)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
+from dataclasses import astuple
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -130,6 +131,10 @@ class Attempts(Database):
             metrics = {name: float(value) for name, value in evaluation.metrics.items()}
             newest = {"epochs": evaluation.epochs, "metrics": metrics}
             trial.evaluations = [*trial.evaluations, newest]
+            trial.calibration = {
+                split: [astuple(each) for each in bins]
+                for split, bins in evaluation.calibration.items()
+            }
             trial.trained = max(trial.trained, evaluation.epochs)
             trial.checkpoint = checkpoint
             _end(row, AttemptState.DONE)

@@ -46,6 +46,17 @@ class Journal(Database):
             )
             return [_event(row) for row in rows]
 
+    def newest_event(self, study_id: int, kind: str) -> EventRecord | None:
+        """The last event of one kind in a study; None if there is none."""
+        with self._read() as session:
+            row = session.scalar(
+                select(EventRow)
+                .where(EventRow.study_id == study_id, EventRow.kind == kind)
+                .order_by(EventRow.number.desc())
+                .limit(1)
+            )
+            return None if row is None else _event(row)
+
     def all_events(self, after: int = 0, limit: int = 1000) -> list[EventRecord]:
         """The first `limit` events of all studies whose id is above `after`, in order."""
         with self._read() as session:

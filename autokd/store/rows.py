@@ -183,7 +183,8 @@ class TrialRow(Row):
     """One evaluation of a candidate.
 
     `epochs` is the goal and `trained` how far it got; `changed` is the number of the study's event
-    that changed it last.
+    that changed it last. `calibration` is that of the newest evaluation and stands apart, since it
+    is large, and read for one trial at a time.
     """
 
     __tablename__ = "trial"
@@ -202,6 +203,7 @@ class TrialRow(Row):
     epochs: Mapped[int]
     trained: Mapped[int]
     evaluations: Mapped[list[dict[str, Any]]]
+    calibration: Mapped[dict[str, Any] | None]
     failure_class: Mapped[FailureClass | None]
     failure_message: Mapped[str | None] = mapped_column(Message)
     checkpoint: Mapped[str | None] = mapped_column(Text)

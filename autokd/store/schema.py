@@ -16,7 +16,7 @@ from sqlalchemy.engine import URL, Connection
 from autokd.errors import NotFoundError, StoreVersionError
 from autokd.store.database import connect, sqlite_path, translated, writing
 
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003")
 """Every version, oldest first."""
 
 VERSION_TABLE = "autokd_version"

@@ -21,6 +21,7 @@ from autokd.store.rows import CandidateRow, MetricRow, TrialRow
 from autokd.trial import (
     ASKED,
     FIRST_FINAL_NUMBER,
+    CalibrationBin,
     Evaluation,
     Failure,
     FailureClass,
@@ -215,6 +216,19 @@ class Trials(Database):
             ):
                 curves.setdefault(name, []).append((epoch, value))
         return curves
+
+    def calibration(self, study_id: int, number: int) -> dict[str, tuple[CalibrationBin, ...]]:
+        """By split the bins of a trial's newest evaluation; none before it and in older records.
+
+        Raises:
+            NotFoundError: no such study or trial.
+        """
+        with self._read() as session:
+            splits = find_trial(session, study_id, number).calibration or {}
+            return {
+                split: tuple(CalibrationBin(*each) for each in bins)
+                for split, bins in splits.items()
+            }
 
 
 def move(session: Session, row: TrialRow, state: TrialState, **details: Any) -> None:

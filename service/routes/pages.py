@@ -76,7 +76,10 @@ def docs() -> FileResponse:
 @router.get("/")
 @router.get("/login")
 @router.get("/studies")
-@router.get("/studies/{rest:path}")
+@router.get("/studies/{study}")
+@router.get("/studies/{study}/analyse")
+@router.get("/studies/{study}/candidates")
+@router.get("/studies/{study}/candidates/{candidate}")
 @router.get("/compare")
 @router.get("/workers")
 @router.get("/settings")
@@ -85,13 +88,24 @@ def page() -> FileResponse:
     return _file("index.html")
 
 
+def not_found(request: Request) -> Response | None:
+    """The dashboard for people who went where no page is; None for programs, and for its own parts.
+
+    It finds no page for the address either, and says so.
+    """
+    is_elsewhere = not request.url.path.startswith(("/api/", "/static/"))
+    if is_elsewhere and "text/html" in request.headers.get("accept", ""):
+        return _file("index.html", status=404)
+    return None
+
+
 @router.get("/static/{name:path}")
 def static(name: str) -> FileResponse:
     """A file of the dashboard."""
     return _file(name)
 
 
-def _file(name: str) -> FileResponse:
+def _file(name: str, status: int = 200) -> FileResponse:
     try:
         path = (DASHBOARD / name).resolve()
         found = path.is_relative_to(DASHBOARD) and path.suffix in _TYPES and path.is_file()
@@ -100,4 +114,4 @@ def _file(name: str) -> FileResponse:
     if not found:
         raise Refusal(404, "not_found", "there is no such file")
     headers: dict[str, Any] = {"Cache-Control": "no-cache"}
-    return FileResponse(path, media_type=_TYPES[path.suffix], headers=headers)
+    return FileResponse(path, status, media_type=_TYPES[path.suffix], headers=headers)

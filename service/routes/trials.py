@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -76,10 +77,22 @@ class AttemptSummary(Told):
     message: str
 
 
+class CalibrationBin(Told):
+    """Predictions of about one confidence."""
+
+    count: int
+    confidence: float = Field(description="Their mean confidence.")
+    accuracy: float = Field(description="Share of right ones.")
+
+
 class TrialDetail(TrialSummary):
-    """A trial with its attempts."""
+    """A trial with its attempts, and how well calibrated its student is."""
 
     attempts: list[AttemptSummary]
+    calibration: dict[str, list[CalibrationBin]] = Field(
+        description="At the end of the highest finished rung, by split: `validation`, and `test` "
+        "in the final stage; empty where it was not kept."
+    )
 
 
 class LearningCurves(Told):
@@ -124,10 +137,12 @@ def list_trials(
 
 @router.get("/studies/{study}/trials/{number}", response_model=TrialDetail)
 def read_trial(_caller: Reader, study: StudyOf, number: TrialNumber, store: StoreOf) -> Any:
-    """Reads a trial with its attempts."""
+    """Reads a trial with its attempts, and how well calibrated its student is."""
+    trial = store.trial(study.id, number)
     attempts = store.attempts(study.id, number)
+    calibration = store.calibration(study.id, number)
     return {
-        **trial_json(store.trial(study.id, number)),
+        **trial_json(trial),
         "attempts": [
             {
                 "n": each.n,
@@ -138,6 +153,9 @@ def read_trial(_caller: Reader, study: StudyOf, number: TrialNumber, store: Stor
             }
             for each in attempts
         ],
+        "calibration": {
+            split: [asdict(each) for each in bins] for split, bins in calibration.items()
+        },
     }
 
 

@@ -91,6 +91,7 @@ class FixtureStudy:
         self.id, self.name, self.state, self.size = id, name, state, size
         self.wanted, self.stop_reason, self.labels = wanted, stop_reason, labels
         self.deleted: str | None = None
+        self.teacher_epoch: dict[str, Any] | None = None
         self.seconds = round(size * 7.4, 1)
         rng = np.random.default_rng(int(id[4:]))
         n = size
@@ -326,6 +327,7 @@ class FixtureStudy:
             "front": [self.row(i) for i in self.front],
             "final": self.final(),
             "health": health,
+            "teacher_epoch": self.teacher_epoch,
         }
 
     def columns(self) -> dict[str, Any]:
@@ -377,6 +379,25 @@ class FixtureStudy:
             "notes": {},
         }
 
+    def calibration(self, number: int) -> dict[str, list[dict[str, float]]]:
+        trial = self.trial(number)
+        if not trial["epochs_done"]:
+            return {}
+        splits = {"validation": 90, "test": 180}
+        if trial["kind"] == "search":
+            del splits["test"]
+        return {
+            split: [
+                {
+                    "count": round(1 + most * (k / 14) ** 6),
+                    "confidence": (k + 0.6) / 15,
+                    "accuracy": min(1.0, (k + 0.6) / 15 + 0.08 * math.sin(2.4 * k + most)),
+                }
+                for k in range(4, 15)
+            ]
+            for split, most in splits.items()
+        }
+
     def attempts(self, number: int) -> list[dict[str, Any]]:
         failed = number < self.size and self.states[number] == "failed"
         return [
@@ -395,22 +416,14 @@ class FixtureStudy:
         curve: dict[str, list[list[float]]] = {}
         for name, start, end, speed in (
             ("train_loss", 2.3, 0.09, 6),
-            ("loss/kd", 1.6, 0.06, 5),
-            ("loss/task", 2.3, 0.11, 7),
-            ("validation_loss", 2.1, 0.16, 6),
+            ("train_kd", 1.6, 0.06, 5),
+            ("train_cross_entropy", 2.3, 0.11, 7),
+            ("loss", 2.1, 0.16, 6),
             ("accuracy", 0.12, goal, 4),
-            ("learning_rate", 0.05, 0.0, 0),
+            ("ece", 0.31, 0.02, 5),
         ):
             curve[name] = [
-                [
-                    epoch,
-                    round(
-                        start * (1 + math.cos(math.pi * epoch / epochs)) / 2
-                        if speed == 0
-                        else end + (start - end) * math.exp(-epoch * 6 / speed / epochs * 4),
-                        5,
-                    ),
-                ]
+                [epoch, round(end + (start - end) * math.exp(-epoch * 24 / speed / epochs), 5)]
                 for epoch in range(1, epochs + 1)
             ]
         return {"trial": number, "metrics": curve}

@@ -29,8 +29,8 @@ REACHABLE = """(controls) => {
         ),
     ],
 )
-def test_the_keyboard_reaches_everything(name: str, visit: Callable[..., Any]) -> None:
-    page = visit().open(PAGES[name])
+def test_the_keyboard_reaches_everything(name: str, look: Callable[[str], Any]) -> None:
+    page = look(PAGES[name])
     wanted = page.evaluate(REACHABLE, CONTROLS)
     page.evaluate("document.body.focus()")
     for _ in range(2 * wanted):

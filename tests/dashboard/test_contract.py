@@ -33,6 +33,7 @@ OF_A_STUDY = (
 )
 OF_DIGITS = (
     "/trials/1",
+    "/trials/1000010",
     "/trials/1/metrics",
     "/trials/1/logs",
     "/candidates/1",

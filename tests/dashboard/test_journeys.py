@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
+from service.routes.webhooks import EventKind
 from tests.dashboard.conftest import ask
 
 
@@ -24,6 +25,7 @@ def test_from_the_front_page_to_a_downloaded_student_in_under_ten_clicks(
     click(page.get_by_role("button", name="Export this student"))
     click(page.get_by_role("button", name="Write and verify"))
     page.get_by_text("test accuracy 96.94 %").first.wait_for()
+    page.get_by_text("outputs within 0.00001 of the student's").wait_for()
     with page.expect_download() as download:
         click(page.get_by_role("link", name="Download student.onnx"))
     assert download.value.suggested_filename == "student.onnx"
@@ -109,16 +111,34 @@ def test_a_change_elsewhere_is_seen_without_a_reload(
     page.get_by_role("button", name="Extend", exact=True).wait_for()
 
 
+def test_a_change_while_a_page_loads_is_seen(
+    fresh: None, visit: Callable[..., Any], service: str
+) -> None:
+    page = visit().open("/studies")
+    page.locator(".live[data-state=live]").wait_for()
+
+    def late(route: Any) -> None:
+        answer = route.fetch()
+        ask(service, "/_emit", json.dumps({"study": "std_2", "state": "completed"}).encode())
+        route.fulfill(response=answer)
+
+    page.route("**/api/v1/studies/fashion-mnist-edge", late, times=1)
+    page.get_by_role("link", name="fashion-mnist-edge", exact=True).click()
+    page.get_by_role("button", name="Extend", exact=True).wait_for()
+
+
 def test_the_epochs_of_the_teacher_are_told_as_they_end(
     fresh: None, visit: Callable[..., Any], service: str
 ) -> None:
     page = visit().open("/studies/svhn-night")
     page.locator(".live[data-state=live]").wait_for()
     ask(service, "/_emit", json.dumps({"study": "std_6", "state": "running"}).encode())
-    epoch = {"study": "std_6", "kind": "teacher_epoch", "epoch": 12, "metrics": {"accuracy": 0.9}}
+    epoch = {"study": "std_6", "kind": "teacher_epoch", "epoch": 12, "metrics": {"loss": 0.25}}
     ask(service, "/_emit", json.dumps(epoch).encode())
     page.get_by_text("Training the teacher: epoch 12 of 30").wait_for()
-    page.get_by_text("Its validation accuracy: 90.00 %").wait_for()
+    page.get_by_text("Its training loss: 0.25.").wait_for()
+    page.reload()
+    page.get_by_text("Training the teacher: epoch 12 of 30").wait_for()
 
 
 def test_a_lost_stream_is_shown_and_repaired(
@@ -143,6 +163,19 @@ def test_a_new_token_is_shown_once(fresh: None, visit: Callable[..., Any]) -> No
     page.get_by_role("button", name="I have it").click()
     page.get_by_role("row", name="robot").wait_for()
     assert page.get_by_text("akd_0123456789abcdef").count() == 0
+
+
+def test_a_webhook_is_told_of_what_the_service_tells_of(
+    fresh: None, visit: Callable[..., Any]
+) -> None:
+    page = visit().open("/settings?show=webhooks")
+    kinds = page.get_by_role("checkbox").evaluate_all("(all) => all.map((one) => one.value)")
+    assert kinds and set(kinds) <= set(get_args(EventKind))
+    page.get_by_label("Address").fill("https://hooks.example.com/mine")
+    page.get_by_role("button", name="Create").click()
+    page.get_by_role("dialog").get_by_text("whsec_0123456789abcdef").wait_for()
+    page.get_by_role("button", name="I have it").click()
+    page.get_by_role("heading", name="https://hooks.example.com/mine").wait_for()
 
 
 def test_a_deleted_study_comes_back_or_is_purged(fresh: None, visit: Callable[..., Any]) -> None:

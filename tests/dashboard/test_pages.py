@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,24 @@ RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"
         *(pytest.param(path, id=name, marks=pytest.mark.slow) for name, path in STATES.items()),
     ],
 )
-def test_a_page_is_there_for_everyone(path: str, visit: Callable[..., Any]) -> None:
+def test_a_page_is_there_for_everyone(path: str, look: Callable[[str], Any]) -> None:
     """Without errors; axe finds nothing, in light and dark; it fits a phone."""
-    page = visit(reduced_motion="reduce").open(path)
+    suits_everyone(look(path))
+
+
+def test_an_unknown_address_says_so(visit: Callable[..., Any]) -> None:
+    one = visit(reduced_motion="reduce")
+    page = one.open("/studies/digits/nowhere")
+    assert [line for line in one.wrong if "404" not in line] == []  # the browser reports that
+    one.wrong.clear()
+    page.get_by_text("No page has this address").wait_for()
+    suits_everyone(page)
+    page.get_by_role("link", name="All studies").click()
+    page.get_by_role("heading", name="Studies").wait_for()
+
+
+def suits_everyone(page: Any) -> None:
+    """Fails where axe finds something, in light or dark, and where a phone is too narrow."""
     assert page.title().endswith("autokd")
     assert page.locator("main h1").count() == 1
     assert page.locator(".failure").count() == 0
@@ -46,10 +62,46 @@ def axe(page: Any, rules: list[str]) -> list[str]:
     ]
 
 
-def test_an_unknown_address_says_so(visit: Callable[..., Any]) -> None:
-    page = visit().page
-    page.goto(f"{visit().service}/nonsense")
-    page.get_by_text("No page has this address").wait_for()
+def test_how_a_student_learned_is_said_in_words(look: Callable[[str], Any]) -> None:
+    page = look("/studies/digits/candidates/1?trial=1000010")
+    losses = page.get_by_test_id("chart-curves-loss").locator("figcaption p").inner_text()
+    for name in ("Training loss", "Training KD", "Training cross entropy", "Validation loss"):
+        assert re.search(rf"{name} 0\.\d+", losses)
+
+
+def test_a_curve_of_one_point_is_a_mark_in_the_middle(look: Callable[[str], Any]) -> None:
+    shown = look("/studies").evaluate(
+        """async () => {
+            const { linesOption } = await import('/static/charts/lines.js');
+            const curve = [{ name: 'loss', values: [[1, 0.5]] }];
+            const { xAxis, series } = linesOption(curve, { x: '', y: '' })({ series: ['red'] });
+            return [series[0].showSymbol, xAxis.min, xAxis.max];
+        }"""
+    )
+    assert shown == [True, 0, 2]
+
+
+def test_too_few_trials_are_not_said_to_be_alike(visit: Callable[..., Any]) -> None:
+    one = visit()
+    few = {"metric": "accuracy", "method": "ped_anova", "trials": 4, "importances": {}}
+    one.context.route("**/importances*", lambda route: route.fulfill(json=few))
+    page = one.open("/studies/kmnist/analyse")
+    page.get_by_text("Too few trials to tell: 4 of the 10 that it takes.").wait_for()
+
+
+def test_how_well_calibrated_a_student_is_is_a_chart(look: Callable[[str], Any]) -> None:
+    page = look("/studies/digits/candidates/1?trial=1000010")
+    chart = page.get_by_test_id("chart-calibration")
+    summary = chart.locator("figcaption p").inner_text()
+    said = r"[\d.]+ % sure and [\d.]+ % right on average, calibration error 0\.\d+\."
+    assert re.match(rf"Validation: {said} Test: {said} ", summary)
+    chart.get_by_title("Data as a table").click()
+    assert chart.locator("tbody tr").count() == 2 * 11
+    chart.locator(".canvas").focus()
+    page.keyboard.press("ArrowRight")
+    page.get_by_role("status").filter(has_text="1 of 22: Validation, 30.7 % sure").wait_for(
+        state="attached"
+    )
 
 
 def test_a_study_that_is_not_there_is_a_designed_error(visit: Callable[..., Any]) -> None:

@@ -25,8 +25,8 @@ HOSTILE = fixture_data.HOSTILE
         "/studies/new?from=std_4",
     ],
 )
-def test_a_hostile_name_is_inert(path: str, visit: Callable[..., Any]) -> None:
-    page = visit().open(path)
+def test_a_hostile_name_is_inert(path: str, look: Callable[[str], Any]) -> None:
+    page = look(path)
     if "new?from" not in path:  # there the name is the value of a field
         page.locator("#app").get_by_text("onerror").first.wait_for()
     assert page.evaluate("window.hacked") is None

@@ -105,11 +105,11 @@ def test_the_teacher_is_made_reported_costed_and_scored() -> None:
     assert isinstance(network, Normalised)
     cost = measure_cost(network.network, TASK).figures()
     assert {name: figures[name] for name in cost} == cost
-    scores = evaluate(network, data.validation, TASK.classes)
+    scores, _ = evaluate(network, data.validation, TASK.classes)
     assert {name: figures[name] for name in scores} == scores
     assert figures.keys() == {*cost, *scores, "latency_ms"}
     tested = evaluator.test_teacher()
-    expected = evaluate(network, data.test(), TASK.classes)
+    expected, _ = evaluate(network, data.test(), TASK.classes)
     assert tested == {f"test_{name}": value for name, value in expected.items()}
 
 

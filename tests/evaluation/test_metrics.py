@@ -12,13 +12,16 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from autokd.data import TensorImages
-from autokd.evaluation import evaluate, expected_calibration_error
+from autokd.evaluation import calibrate, evaluate, expected_calibration_error
+from autokd.trial import CalibrationBin
 
 torch.set_num_threads(1)
 
 
 def ece(confidences: list[float], right: list[bool], bins: int = 15) -> float:
-    return expected_calibration_error(torch.tensor(confidences), torch.tensor(right), bins)
+    return expected_calibration_error(
+        calibrate(torch.tensor(confidences), torch.tensor(right), bins)
+    )
 
 
 def test_always_sure_and_right_is_perfectly_calibrated() -> None:
@@ -46,6 +49,15 @@ def test_a_confidence_on_an_edge_belongs_to_the_bin_below_it() -> None:
     assert found == pytest.approx((abs(1 - 0.75) + 1) / 3)
 
 
+def test_a_bin_tells_how_many_how_sure_and_how_often_right() -> None:
+    # Of four bins the last, (0.75, 1], holds two, the second, (0.25, 0.5], three; two hold none.
+    confidences = torch.tensor([0.8, 0.3, 0.4, 1.0, 0.5])
+    right = torch.tensor([True, False, True, True, False])
+    low, high = calibrate(confidences, right, bins=4)
+    assert low == CalibrationBin(3, pytest.approx(0.4), pytest.approx(1 / 3))
+    assert high == CalibrationBin(2, pytest.approx(0.9), 1.0)
+
+
 def brute_force_ece(confidences: list[float], right: list[bool], bins: int) -> float:
     total = 0.0
     for index in range(bins):
@@ -68,10 +80,10 @@ def test_equals_the_definition_written_out(pairs: list[tuple[int, bool]], bins: 
     # Multiples of 0.01 shifted off the edges, where rounding decides.
     confidences = [(100 * percent + 0.5) / 10_001 for percent, _ in pairs]
     right = [is_right for _, is_right in pairs]
-    found = expected_calibration_error(
-        torch.tensor(confidences, dtype=torch.float64), torch.tensor(right), bins
-    )
-    assert found == pytest.approx(brute_force_ece(confidences, right, bins), abs=1e-9)
+    found = calibrate(torch.tensor(confidences, dtype=torch.float64), torch.tensor(right), bins)
+    assert sum(each.count for each in found) == len(right)
+    expected = brute_force_ece(confidences, right, bins)
+    assert expected_calibration_error(found) == pytest.approx(expected, abs=1e-9)
 
 
 class Lookup(nn.Module):
@@ -91,12 +103,16 @@ def split(rows: list[list[int]], labels: list[int]) -> TensorImages:
 def test_scores_follow_from_the_probabilities() -> None:
     # Probabilities (0.8, 0.2), (0.6, 0.4), (0.2, 0.8): right, wrong, right.
     images = split([[204, 51], [153, 102], [51, 204]], [0, 1, 1])
-    scores = evaluate(Lookup(), images, classes=2)
+    scores, calibration = evaluate(Lookup(), images, classes=2)
     assert scores == {
         "accuracy": pytest.approx(2 / 3),
         "loss": pytest.approx(-(math.log(0.8) + math.log(0.4) + math.log(0.8)) / 3),
         "ece": pytest.approx((2 * 0.2 + 0.6) / 3),
     }
+    assert calibration == (
+        CalibrationBin(1, pytest.approx(0.6), 0.0),
+        CalibrationBin(2, pytest.approx(0.8), 1.0),
+    )
 
 
 def test_batches_do_not_show_in_the_scores(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,7 +123,7 @@ def test_batches_do_not_show_in_the_scores(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("autokd.evaluation.metrics._BATCH_SIZE", 4)
     assert evaluate(Lookup(), images, classes=5) == whole
     logits = (rows / 255).log()
-    assert whole["loss"] == pytest.approx(F.cross_entropy(logits, images.labels).item())
+    assert whole[0]["loss"] == pytest.approx(F.cross_entropy(logits, images.labels).item())
 
 
 @pytest.mark.parametrize("training", [True, False])

@@ -17,7 +17,12 @@ from torch import Tensor, nn
 from autokd.data import Data, TensorImages
 from autokd.distillation import KDLoss, OfflineDistillation
 from autokd.errors import StorageFullError
-from autokd.evaluation import StudentRunner, evaluate, restore_student
+from autokd.evaluation import (
+    StudentRunner,
+    evaluate,
+    expected_calibration_error,
+    restore_student,
+)
 from autokd.evaluation.checkpoint import CheckpointError, load_checkpoint
 from autokd.space import Architecture, Choices, Domain
 from autokd.spec import AugmentationSpec, TrainingSpec
@@ -267,9 +272,22 @@ def test_the_test_split_is_read_in_the_final_stage_only(tmp_path: Path) -> None:
     assert {name: final.metrics[name] for name in searched.metrics} == searched.metrics
     data = make_data()
     student = restore(tmp_path / "final")
-    scores = evaluate(student, data.test(), TASK.classes)
+    scores, _ = evaluate(student, data.test(), TASK.classes)
     assert final.metrics["test_accuracy"] == scores["accuracy"]
     assert final.metrics["test_loss"] == pytest.approx(scores["loss"], rel=1e-5)
+
+
+def test_how_well_calibrated_a_student_is_comes_with_its_scores(tmp_path: Path) -> None:
+    searched, _ = run(make_runner(), attempt(tmp_path / "search"))
+    assert searched.calibration.keys() == {"validation"}
+    again = attempt(tmp_path / "final", checkpoint=tmp_path / "search" / "checkpoint.pt", test=True)
+    final, _ = run(make_runner(), again)
+    assert final.calibration.keys() == {"validation", "test"}
+    assert final.calibration["validation"] == searched.calibration["validation"]
+    for split, name in (("validation", "ece"), ("test", "test_ece")):
+        bins = final.calibration[split]
+        assert expected_calibration_error(bins) == final.metrics[name]
+    assert sum(each.count for each in final.calibration["test"]) == 15
 
 
 def restore(folder: Path, width: int = 4) -> nn.Module:
@@ -285,7 +303,7 @@ def test_a_student_is_restored_from_its_checkpoint(tmp_path: Path) -> None:
     assert torch.equal(torch.get_rng_state(), before)
     assert not student.training
     assert all(tensor.is_contiguous() for tensor in student.state_dict().values())
-    scores = evaluate(student, make_data().validation, TASK.classes)
+    scores, _ = evaluate(student, make_data().validation, TASK.classes)
     assert scores["accuracy"] == evaluation.metrics["accuracy"]
     with pytest.raises(CheckpointError):
         restore(tmp_path, width=5)

@@ -117,7 +117,10 @@ OPEN_PAGES = {
     "/settings",
     "/static/{name:path}",
     "/studies",
-    "/studies/{rest:path}",
+    "/studies/{study}",
+    "/studies/{study}/analyse",
+    "/studies/{study}/candidates",
+    "/studies/{study}/candidates/{candidate}",
     "/workers",
 }
 """What is no operation and needs no token: the dashboard itself, and health."""

@@ -89,6 +89,32 @@ class TestDashboard:
         assert answer.headers["content-type"] == "text/html; charset=utf-8"
         assert answer.content == (DASHBOARD / "index.html").read_bytes()
 
+    @pytest.mark.parametrize("path", ["/nowhere", "/studies/digits/nowhere", "/%E0%A4%A"])
+    def test_where_no_page_is_a_person_gets_the_dashboard_that_says_so(
+        self, path: str, recorded: Service
+    ) -> None:
+        browser = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+        answer = recorded.client_with(None).get(HOST + path, headers=browser)
+        assert answer.status_code == 404
+        assert answer.headers["content-type"] == "text/html; charset=utf-8"
+        assert answer.content == (DASHBOARD / "index.html").read_bytes()
+
+    @pytest.mark.parametrize(
+        ("path", "accept"),
+        [
+            ("/nowhere", "*/*"),
+            ("/nowhere", "application/json"),
+            ("/api/v1/nowhere", "text/html"),
+            ("/static/nowhere.js", "text/html"),
+        ],
+    )
+    def test_a_program_gets_a_problem_document(
+        self, path: str, accept: str, recorded: Service
+    ) -> None:
+        answer = recorded.client_with(None).get(HOST + path, headers={"accept": accept})
+        assert answer.status_code == 404
+        assert answer.headers["content-type"] == "application/problem+json"
+
     @pytest.mark.parametrize(
         ("name", "kind"),
         [

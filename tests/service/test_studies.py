@@ -229,6 +229,20 @@ class TestChange:
         answer = launcher.patch("/studies/digits", json={"labels": {}}, headers={"If-Match": etag})
         assert answer.status_code == 200
 
+    def test_how_far_the_teacher_s_training_is_is_told_until_it_ends(
+        self, created: dict[str, Any], launcher: TestClient, service: Service
+    ) -> None:
+        store, study = service.store, service.store.study("digits")
+        assert launcher.get("/studies/digits").json()["teacher_epoch"] is None
+        store.update_study(study.id, teacher={"parameters": 100})
+        for epoch in (1, 2):
+            metrics = {"loss": 1 / epoch}
+            store.add_event(study.id, "teacher_epoch", {"epoch": epoch, "metrics": metrics})
+        told = launcher.get("/studies/digits").json()["teacher_epoch"]
+        assert told == {"epoch": 2, "metrics": {"loss": 0.5}}
+        store.update_study(study.id, teacher={"parameters": 100, "accuracy": 0.9})
+        assert launcher.get("/studies/digits").json()["teacher_epoch"] is None
+
     def test_a_study_that_has_not_changed_is_not_sent_again(
         self, created: dict[str, Any], launcher: TestClient, service: Service
     ) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from starlette.testclient import TestClient
 
 from autokd.space import Architecture
 from autokd.store import StudyRecord
-from autokd.trial import Evaluation, TrialKind, TrialState
+from autokd.trial import CalibrationBin, Evaluation, TrialKind, TrialState
 
 from .conftest import Service
 
@@ -62,6 +63,20 @@ class TestRead:
             (2, "done"),
         ]
 
+    def test_it_says_how_well_calibrated_its_student_is_if_that_was_kept(
+        self, digits: StudyRecord, service: Service, reader: TestClient
+    ) -> None:
+        bins = {"validation": (CalibrationBin(3, 0.4, 0.5), CalibrationBin(2, 0.9, 1.0))}
+        number = _trained(service, digits, [{"accuracy": 0.7}], bins)
+        told = reader.get(f"/studies/digits/trials/{number}").json()["calibration"]
+        assert told == {
+            "validation": [
+                {"count": 3, "confidence": 0.4, "accuracy": 0.5},
+                {"count": 2, "confidence": 0.9, "accuracy": 1.0},
+            ]
+        }
+        assert reader.get("/studies/digits/trials/0").json()["calibration"] == {}
+
     def test_a_failed_trial_says_why(self, reading: TestClient) -> None:
         failure = reading.get("/studies/digits/trials/4").json()["failure"]
         assert failure == {"class": "nan", "message": "the loss is not finite"}
@@ -111,7 +126,12 @@ class TestMetrics:
             json.loads(answer.text, parse_constant=pytest.fail)
 
 
-def _trained(service: Service, study: StudyRecord, epochs: list[dict[str, float]]) -> int:
+def _trained(
+    service: Service,
+    study: StudyRecord,
+    epochs: list[dict[str, float]],
+    calibration: Mapping[str, Sequence[CalibrationBin]] | None = None,
+) -> int:
     """Number of a trial that was trained so."""
     store = service.store
     template = store.trial(study.id, 0)
@@ -128,7 +148,7 @@ def _trained(service: Service, study: StudyRecord, epochs: list[dict[str, float]
     attempt = store.start_attempt(study.id, trial.number, lease_seconds=60)
     for epoch, metrics in enumerate(epochs, start=1):
         store.record_epoch(attempt.id, attempt.token, epoch, metrics)
-    evaluation = Evaluation(len(epochs), epochs[-1])
+    evaluation = Evaluation(len(epochs), epochs[-1], calibration or {})
     store.finish_attempt(attempt.id, attempt.token, evaluation, None, TrialState.COMPLETE)
     return trial.number
 

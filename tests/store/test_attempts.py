@@ -7,9 +7,17 @@ from typing import Any
 
 import pytest
 
-from autokd.errors import ConflictError, StaleTokenError
+from autokd.errors import ConflictError, NotFoundError, StaleTokenError
 from autokd.store import AttemptRecord, Store, StudyRecord
-from autokd.trial import AttemptState, Evaluation, Failure, FailureClass, Trial, TrialState
+from autokd.trial import (
+    AttemptState,
+    CalibrationBin,
+    Evaluation,
+    Failure,
+    FailureClass,
+    Trial,
+    TrialState,
+)
 
 NewTrial = Callable[..., Trial]
 FAILURE = Failure(FailureClass.OUT_OF_MEMORY, "needs 3 GiB")
@@ -121,6 +129,25 @@ class TestEnds:
         assert attempt.state is AttemptState.DONE
         assert attempt.ended is not None and attempt.ended >= attempt.started
         assert store.running_attempts(study.id) == []
+
+    def test_how_well_calibrated_a_trial_is_is_read_apart_and_is_that_of_its_newest_rung(
+        self, store: Store, study: StudyRecord, lease: AttemptRecord
+    ) -> None:
+        assert store.calibration(study.id, 0) == {}
+        first = {"validation": (CalibrationBin(3, 0.1 + 0.2, 1 / 3), CalibrationBin(2, 0.9, 1.0))}
+        evaluation = Evaluation(2, {"ece": 0.1}, first)
+        paused = store.finish_attempt(lease.id, lease.token, evaluation, None, TrialState.PAUSED)
+        assert paused.evaluations == (Evaluation(2, {"ece": 0.1}),)
+        assert store.calibration(study.id, 0) == first
+        store.promote(study.id, 0, 6)
+        again = store.start_attempt(study.id, 0, lease_seconds=60)
+        then = {split: (CalibrationBin(5, 0.5, 0.6),) for split in ("validation", "test")}
+        store.finish_attempt(
+            again.id, again.token, Evaluation(6, {}, then), None, TrialState.COMPLETE
+        )
+        assert store.calibration(study.id, 0) == then
+        with pytest.raises(NotFoundError):
+            store.calibration(study.id, 1)
 
     def test_an_attempt_ends_at_the_epochs_it_was_leased_for(
         self, store: Store, study: StudyRecord, lease: AttemptRecord

@@ -39,6 +39,15 @@ class TestEvents:
             seen += [event.number for event in page]
         assert seen == [1, 2, 3, 4, 5, 6]
 
+    def test_the_newest_event_of_a_kind_is_found(self, store: Store, study: StudyRecord) -> None:
+        assert store.newest_event(study.id, "teacher_epoch") is None
+        for epoch in (1, 2):
+            store.add_event(study.id, "teacher_epoch", {"epoch": epoch})
+        store.add_event(study.id, "content", {})
+        newest = store.newest_event(study.id, "teacher_epoch")
+        assert newest is not None and newest.data == {"epoch": 2}
+        assert store.newest_event(store.create_study("other", {}).id, "teacher_epoch") is None
+
     def test_a_missing_study_has_no_events(self, store: Store) -> None:
         with pytest.raises(NotFoundError):
             store.add_event(1, "note", {})

@@ -23,8 +23,8 @@ _NEXT = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0003"
-down_revision = "0002"
+revision = "0004"
+down_revision = "0003"
 
 
 def upgrade():
@@ -104,7 +104,7 @@ class TestVersions:
     def test_an_older_database_is_refused_with_the_command_that_upgrades_it(
         self, store: Store, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(schema, "REVISIONS", (*schema.REVISIONS, "0003"))
+        monkeypatch.setattr(schema, "REVISIONS", (*schema.REVISIONS, "0004"))
         with pytest.raises(StoreVersionError, match="autokd db upgrade"):
             Store.open(url, files=tmp_path)
 
@@ -239,6 +239,7 @@ class TestUpgradeFromTheFirstVersion:
             assert store.trials(begun.id, changed_after=begun.events) == []
             assert trial.architecture.choices == {"width": 16}
             assert store.learning_curve(begun.id, 0) == {"loss": [(1, 0.25)]}
+            assert store.calibration(begun.id, 0) == {}
             assert [each.size_bytes for each in store.artifacts(begun.id)] == [2**40]
 
     def test_all_goes_on_where_it_was(self, first: Engine, url: str, tmp_path: Path) -> None:
@@ -269,6 +270,6 @@ def _add_revision(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, last: str)
     """Pretend that this autokd has one more version, whose script ends with `last`."""
     scripts = tmp_path / "migrations"
     shutil.copytree(schema.SCRIPTS, scripts)
-    (scripts / "versions" / "v0003_kin.py").write_text(_NEXT.format(last=last))
+    (scripts / "versions" / "v0004_kin.py").write_text(_NEXT.format(last=last))
     monkeypatch.setattr(schema, "SCRIPTS", scripts)
-    monkeypatch.setattr(schema, "REVISIONS", (*schema.REVISIONS, "0003"))
+    monkeypatch.setattr(schema, "REVISIONS", (*schema.REVISIONS, "0004"))

@@ -25,13 +25,16 @@ function ends(axis, palette, room) {
   };
 }
 
+/** Pixels that half the name of an outer axis takes. @param {Axis} axis @param {number} least */
+const beside = (axis, least) => Math.max(least, 6 + 3 * label(axis.name).length);
+
 /**
  * @param {Axis[]} axes
  * @param {number[]} rows drawn, best last
  * @param {{values: any[], range: [number, number]}} color what the lines are coloured by
  */
 export const parallelOption = (axes, rows, color) => (palette) => ({
-  parallel: { left: 46, right: 56, top: 34, bottom: 18, axisExpandable: false },
+  parallel: { left: beside(axes[0], 46), right: beside(axes[axes.length - 1], 56), top: 34, bottom: 18, axisExpandable: false },
   tooltip: tooltip(palette, { show: false }),
   visualMap: { type: 'continuous', show: false, dimension: axes.length, min: color.range[0], max: color.range[1], inRange: { color: palette.scale } },
   parallelAxis: axes.map((axis, dim) => ({

@@ -23,8 +23,8 @@ export async function attempt(action, done) {
     if (done) toast(done);
     return result;
   } catch (error) {
-    const { message, hint } = /** @type {any} */ (error);
-    toast(hint ? `${message} ${hint}` : message, { kind: 'error' });
+    const { message, line } = /** @type {any} */ (error);
+    toast(line ?? message, { kind: 'error' });
     return undefined;
   }
 }

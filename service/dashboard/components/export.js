@@ -2,7 +2,7 @@
 import { html, useState } from '../core/html.js';
 import { API, address, finished, get, post, studyPath } from '../core/api.js';
 import { useResource } from '../core/resource.js';
-import { ago, bytes, label, number, percent } from '../core/format.js';
+import { ago, bytes, percent } from '../core/format.js';
 import { toast } from './announcer.js';
 import { Dialog } from './dialog.js';
 import { Equivalents, curl, shellWord } from './equivalents.js';
@@ -63,30 +63,30 @@ function ExportForm({ study, trial }) {
     }} />`;
 }
 
-const REPORTED = ['accuracy', 'agreement', 'max_difference', 'largest_difference'];
+/** How near a file's outputs are to those of the student, up to a power of ten. @param {number} difference */
+function nearness(difference) {
+  if (!difference) return 'the same outputs as the student';
+  const digits = Math.max(0, -Math.ceil(Math.log10(difference)));
+  return `outputs within ${(10 ** -digits).toFixed(digits)} of the student's`;
+}
 
 /** What was checked, and the files. @param {{made: import('../core/contract').Export}} props */
 export function Exported({ made }) {
-  const checks = Object.fromEntries((made.student?.files ?? []).map((file) => [file.name, file]));
   return html`
     <table data-testid="exported">
       <thead><tr><th scope="col">File</th><th scope="col" class="number">Size</th><th scope="col">Verified</th>
         <th scope="col"><span class="visually-hidden">Download</span></th></tr></thead>
-      <tbody>${made.files.map((file) => {
-        const found = Object.entries(checks[file.name] ?? {}).filter(([name, value]) => REPORTED.includes(name) && value != null);
-        return html`<tr key=${file.name}>
+      <tbody>${made.files.map((file) => html`<tr key=${file.name}>
           <th scope="row"><code>${file.name}</code>
             <span class="sub" title=${file.sha256}>sha256 ${file.sha256.slice(0, 12)}…</span></th>
           <td class="number nowrap">${bytes(file.bytes)}</td>
           <td>${file.verified ? html`<span class="badge" data-tone="good"><i aria-hidden="true"></i>
             ${file.verified}</span>` : html`<span class="muted">–</span>`}
-            ${found.length > 0 && html`<span class="sub">
-              ${found.map(([name, value]) => `${label(name).toLowerCase()} ${/accuracy|agreement/.test(name) ? percent(/** @type {any} */ (value)) : number(/** @type {any} */ (value))}`).join(' · ')}</span>`}</td>
+            ${file.largest_difference != null && html`<span class="sub">${nearness(file.largest_difference)}</span>`}</td>
           <td class="number">
             <a class="button" download href=${`${API}/exports/${made.id}/files/${encodeURIComponent(file.name)}`}>Download<span class="visually-hidden"> ${file.name}</span>
             </a></td>
-        </tr>`;
-      })}</tbody>
+        </tr>`)}</tbody>
     </table>
     ${made.student?.recorded_accuracy != null && html`<p class="muted small">Scored on the ${made.student.scored_on} split; the record says ${percent(made.student.recorded_accuracy)}.</p>`}`;
 }

@@ -47,7 +47,7 @@ export function SearchFigures({ study }) {
         ${survival?.rungs.length > 0 && html`<${Chart} title="Survival" name="survival" height=${210}
         summary=${`${count(survival.rungs[0].reached)} trained for ${plural(survival.rungs[0].epochs, 'epoch')}, ${count(survival.rungs[survival.rungs.length - 1].reached)} for ${survival.rungs[survival.rungs.length - 1].epochs}.`}
         depends=${[survival]} option=${survivalOption(survival.rungs)}
-        stops=${survival.rungs.map((rung, /** @type {number} */ i) => ({ series: 0, index: i, text: `${rung.epochs} epochs: ${rung.reached} trials` }))}
+        stops=${survival.rungs.map((rung, /** @type {number} */ i) => ({ series: 0, index: i, text: `${plural(rung.epochs, 'epoch')}: ${plural(rung.reached, 'trial')}` }))}
         table=${{ head: ['epochs', 'reached'], rows: () => survival.rungs.map((r) => [r.epochs, r.reached]) }} />`}</section>
     </div>`;
 }

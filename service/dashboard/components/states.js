@@ -1,5 +1,5 @@
 /** A page's other faces: loading, empty, wrong, away. */
-import { html } from '../core/html.js';
+import { html, useEffect } from '../core/html.js';
 import { Icon } from './icon.js';
 
 /** @param {{lines?: number}} props */
@@ -34,9 +34,19 @@ export function Failure({ error, retry }) {
     </div>`;
 }
 
-/** The page of an address that is none. */
-export const NotFound = () => html`
-  <${Empty} title="No page has this address"><p><a href="/studies">All studies</a></p><//>`;
+/** The page of an address that is none: a point far from any front. */
+export function NotFound() {
+  useEffect(() => void (document.title = 'Not found · autokd'), []);
+  return html`
+    <div class="empty nowhere">
+      <svg width="216" height="144" viewBox="0 0 72 48" aria-hidden="true"><path d="M4 4v40h64" />
+        <path class="curve" d="M12 38C14 20 28 10 60 9" /><circle cx="52" cy="33" r="2.5" /></svg>
+      <h1>No page has this address</h1>
+      <p><code>${location.pathname}</code></p>
+      <p>It may be mistyped, or from another version.</p>
+      <a class="button primary" href="/studies">All studies</a>
+    </div>`;
+}
 
 /**
  * Shows a resource when it is there, and says what it is until then.

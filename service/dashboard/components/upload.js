@@ -21,8 +21,7 @@ export function Upload({ shared, kind, value, set }) {
       setSaid(made.error ?? '');
       if (made.state === 'ready') set(id);
     } catch (error) {
-      const { message, hint } = /** @type {import('../core/api.js').Problem} */ (error);
-      setSaid(`${message} ${hint}`);
+      setSaid(/** @type {import('../core/api.js').Problem} */ (error).line);
     }
     sent.reload();
   };

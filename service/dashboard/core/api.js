@@ -17,6 +17,11 @@ export class Problem extends Error {
     this.errors = document.errors ?? [];
     this.requestId = document.request_id ?? '';
   }
+
+  /** What went wrong and what to do, in one line. */
+  get line() {
+    return [this.message, this.hint].filter(Boolean).join(this.message.endsWith('.') ? ' ' : '; ');
+  }
 }
 
 /**

@@ -28,6 +28,15 @@ export type BaselinePoint = {
   candidate: number;
 };
 
+/** Predictions of about one confidence. */
+export type CalibrationBin = {
+  count: number;
+  /** Their mean confidence. */
+  confidence: number;
+  /** Share of right ones. */
+  accuracy: number;
+};
+
 /** An architecture with its distillation settings. */
 export type Candidate = {
   number: number;
@@ -701,6 +710,8 @@ export type StudyDetail = {
   front: Row[];
   final: FinalRow[];
   health: HealthNote[];
+  /** The last one that has ended, as long as the teacher trains. */
+  teacher_epoch: TeacherEpoch | null;
 };
 
 /** How many trials reached each rung. */
@@ -712,6 +723,12 @@ export type Survival = {
 export type SurvivalRung = {
   epochs: number;
   reached: number;
+};
+
+/** A finished epoch of the teacher's training. */
+export type TeacherEpoch = {
+  epoch: number;
+  metrics: Record<string, number | null>;
 };
 
 /** When which trial ran where. */
@@ -751,7 +768,7 @@ export type TokenLimits = {
   disk_bytes?: number | null;
 };
 
-/** A trial with its attempts. */
+/** A trial with its attempts, and how well calibrated its student is. */
 export type TrialDetail = {
   number: number;
   kind: string;
@@ -770,6 +787,8 @@ export type TrialDetail = {
     [more: string]: any;
   };
   attempts: AttemptSummary[];
+  /** At the end of the highest finished rung, by split: `validation`, and `test` in the final stage; empty where it was not kept. */
+  calibration: Record<string, CalibrationBin[]>;
 };
 
 /** Figures at the end of a rung. */

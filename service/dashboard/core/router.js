@@ -81,11 +81,19 @@ export function matchRoute(routes, path) {
     const wanted = route.path.replace(/\/+$/, '').split('/');
     if (wanted.length !== given.length) continue;
     if (!wanted.every((part, i) => part.startsWith(':') || part === given[i])) continue;
-    const parameters = wanted.flatMap((part, i) =>
-      part.startsWith(':') ? [[part.slice(1), decodeURIComponent(given[i])]] : []);
+    const parameters = wanted.flatMap((part, i) => (part.startsWith(':') ? [[part.slice(1), decoded(given[i])]] : []));
     return { page: route.page, parameters: Object.fromEntries(parameters) };
   }
   return null;
+}
+
+/** A part of a path as text; one that is badly written as it stands. @param {string} part */
+function decoded(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
 }
 
 /**

@@ -17,10 +17,12 @@ const FIGURES = ['parameters', 'peak_activation_bytes', 'accuracy'];
 const LINES = 1200;
 const SPOTS = 700;
 const ROWS = 50;
+/** From fewer trials the service says nothing of importances. */
+const FEWEST = 10;
 
 /** @param {{study: string}} props */
 export default function AnalysePage({ study: name }) {
-  const [live, setLive] = useState(/** @type {string | null} */ (null));
+  const [live, setLive] = useState('*'); // until its id is known, so that nothing is missed
   const study = useResource(address(studyPath(name)), { live, kinds: ['study'] });
   const columns = useResource(address(`${studyPath(name)}/columns`), { live, kinds: ['trial', 'study'] });
   useEffect(() => void (study.data && setLive(study.data.id)), [study.data?.id]);
@@ -127,9 +129,11 @@ function Importances({ study, metric }) {
   if (found.error) return html`<h2>Importances</h2><div class="chart-controls">${choose}</div>
     <${Failure} error=${found.error} />`;
   const bars = Object.entries(found.data?.importances ?? {}).map(([name, value]) => ({ name: label(name.replace(/^(choices|distillation)\./, '')), value: /** @type {number} */ (value), text: percent(/** @type {number} */ (value), 0) })).sort((a, b) => b.value - a.value);
+  if (found.data && !bars.length) return html`<h2>Importances</h2><div class="chart-controls">${choose}</div>
+    <p class="muted small">${found.data.trials < FEWEST ? `Too few trials to tell: ${count(found.data.trials)} of the ${FEWEST} that it takes.` : 'No choice was ever made differently.'}</p>`;
   return html`<${Loaded} resource=${found}>
     ${() => html`<${Chart} title="Importances" name="importances" height=${Math.max(120, bars.length * 26)} controls=${choose}
-    summary=${bars.length ? `${bars[0].name} matters most: ${bars[0].text} of what varies, over ${plural(found.data.trials, 'trial')}.` : 'Nothing varies.'}
+    summary=${bars[0].value > 0 ? `${bars[0].name} matters most: ${bars[0].text} of what varies, over ${plural(found.data.trials, 'trial')}.` : `Nothing matters: ${plural(found.data.trials, 'trial')} scored the same.`}
     depends=${[found.data]} shape=${bars.length} option=${barsOption(bars)} stops=${bars.map((bar, i) => ({ series: 0, index: i, text: `${bar.name} ${bar.text}` }))}
     table=${{ head: ['parameter', 'importance'], rows: () => bars.map((bar) => [bar.name, bar.value]) }} />`}<//>`;
 }
@@ -141,7 +145,7 @@ function RankCorrelation({ study, metric }) {
     .map((pair) => ({ name: `${pair.low} → ${pair.high} epochs`, value: pair.spearman, text: pair.spearman.toFixed(2), pair }));
   if (found.error) return html`<h2>Rank correlation</h2><${Failure} error=${found.error} />`;
   if (found.data && !bars.length) return html`<h2>Rank correlation</h2>
-    <p class="muted small">No candidate has been scored on two rungs yet.</p>`;
+    <p class="muted small">Too few candidates have been scored on two rungs to tell.</p>`;
   const longest = bars.find((bar) => bar.pair.low === found.data?.rungs[0] && bar.pair.high === found.data?.rungs[found.data.rungs.length - 1]) ?? bars[0];
   return html`<${Loaded} resource=${found}>
     ${() => html`<${Chart} title="Rank correlation" name="correlation" height=${Math.max(90, bars.length * 30)}

@@ -6,6 +6,7 @@ import { useResource } from '../core/resource.js';
 import { changeQuery, useQuery } from '../core/router.js';
 import { attempt } from '../components/announcer.js';
 import { Badge } from '../components/badge.js';
+import { Calibration } from '../components/calibration.js';
 import { Choice } from '../components/choice.js';
 import { Curves } from '../components/curves.js';
 import { Code, Equivalents, curl, shellWord } from '../components/equivalents.js';
@@ -20,7 +21,7 @@ const COSTS = ['parameters', 'peak_activation_bytes', 'macs', 'weight_bytes', 'l
 /** @param {{study: string, candidate: string}} props */
 export default function CandidatePage({ study: name, candidate: number }) {
   const study = useResource(address(studyPath(name)), { live: '*', kinds: ['study'] });
-  const candidate = useResource(address(`${studyPath(name)}/candidates/${number}`), { live: study.data?.id, kinds: ['trial', 'epoch'] });
+  const candidate = useResource(address(`${studyPath(name)}/candidates/${number}`), { live: study.data?.id ?? '*', kinds: ['trial', 'epoch'] });
   return html`<${Loaded} resource=${study}>${(data) => html`
     <${StudyHead} study=${data} page=${null} crumb=${`Candidate ${number}`}>
       ${candidate.data && html`<${Actions} study=${data} candidate=${candidate.data} reload=${candidate.reload} />`}<//>
@@ -47,7 +48,8 @@ function Candidate({ study, candidate }) {
         <${Choice} label="Trial" value=${shown} set=${(/** @type {string} */ trial) => changeQuery({ trial })} options=${trials.map((one) => [one.number, `${one.number}: ${one.kind}${one.kind === 'search' ? '' : ` ${one.repeat + 1}`}`])} />
           </div>
       <${Loaded} resource=${metrics}>
-        ${(data) => html`<${Curves} curves=${[{ name: `trial ${shown}`, metrics: data.metrics }]} teacher=${study.teacher} />`}<//>
+        ${(data) => html`<${Curves} curves=${[{ name: `trial ${shown}`, metrics: data.metrics }]} teacher=${study.teacher}
+          more=${Object.keys(trial.data?.calibration ?? {}).length > 0 && html`<${Calibration} calibration=${trial.data.calibration} />`} />`}<//>
     </section>
     <div class="grid">
       <section class="panel span-8"><h2>Log</h2>
@@ -133,7 +135,7 @@ function Repeats({ candidate }) {
   const rows = [['final', 'With the teacher', ''], ['baseline', 'Without', 'baseline_']];
   return html`
     <section class="panel flush"><div class="panel-head"><h2>Seeds</h2>
-      <span class="muted small">Test accuracy, ${final.epochs} epochs each</span></div>
+      <span class="muted small">Test accuracy, ${plural(final.epochs, 'epoch')} each</span></div>
       <div class="table-box"><table><thead><tr><th scope="col">Trained</th>
         ${Array.from({ length: final.seeds }, (_, i) => html`<th scope="col" class="number" key=${i}>Seed ${i + 1}</th>`)}<th scope="col" class="number">${final.seeds > 1 ? 'Mean ± sd' : 'Mean'}</th>
         <th scope="col" class="number">Calibration error</th></tr></thead>

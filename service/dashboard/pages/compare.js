@@ -95,7 +95,7 @@ function Studies({ ids }) {
     </div>
     <${Side} title="Results" heads=${data.map((study) => html`<a href=${studyHref(study)}>
       ${study.name}</a>`)} rows=${figures.map(([name, cell]) => ({ name, cells: data.map(/** @type {any} */ (cell)) }))} />
-    <${Differences} title="Settings that differ" heads=${data.map((study) => study.name)} all=${data.map((study) => flat(study.spec))} />`;
+    <${Differences} title="Settings that differ" heads=${data.map((study) => study.name)} all=${data.map(({ spec: { name: _, ...rest } }) => flat(rest))} />`;
 }
 
 /** @param {{ids: string[]}} props */
@@ -116,8 +116,7 @@ function Candidates({ ids }) {
     ...[['test_accuracy', 'Test accuracy'], ['baseline_test_accuracy', 'Without teacher']].map(([name, title]) => ({ name: title, values: data.map(({ candidate }) => candidate.final?.[name]), metric: name })),
     ...columns.map((name) => ({ name: label(name), values: data.map(({ candidate }) => candidate.figures[name]), metric: name })),
   ].map((/** @type {Record<string, any>} */ row) => (row.values ? { name: row.name, cells: marked(row.metric, row.values) } : row));
-  const loss = ['validation_loss', 'loss', 'train_loss'].find((name) => data.every(({ metrics }) => metrics[name]));
-  const shared = ['accuracy', loss];
+  const shared = ['accuracy', 'loss'];
   const curves = data.map(({ owner, candidate, metrics }) => ({ name: `${owner.name} ${candidate.number}`, metrics: Object.fromEntries(Object.entries(metrics).filter(([name]) => shared.includes(name))) }));
   return html`
     <${Side} title="Figures" heads=${heads} rows=${rows} />
@@ -143,9 +142,15 @@ const Side = ({ title, heads, rows }) => html`
         ${row.cells.map((cell, i) => html`<td class="number" key=${i}>${cell}</td>`)}</tr>`)}</tbody></table></div>
   </section>`;
 
-/** A nested value as dotted names. @param {any} value @param {string} [prefix] @returns {Record<string, string>} */
-const flat = (value, prefix = '') => Object.fromEntries(Object.entries(value ?? {}).flatMap(([name, inner]) =>
-  (inner && typeof inner === 'object' && !Array.isArray(inner) ? Object.entries(flat(inner, `${prefix}${name}.`)) : [[prefix + name, typeof inner === 'string' ? inner : JSON.stringify(inner)]])));
+/** A value of a study file in a line. @param {any} value */
+const written = (value) => (typeof value === 'string' ? value : value && 'low' in Object(value) ? `${value.low} to ${value.high}${value.log ? ', log' : ''}` : JSON.stringify(value));
+
+/** A nested value as dotted names; what has a name of its own stands under it. @param {any} value @param {string} [prefix] @returns {Record<string, string | null>} */
+const flat = (value, prefix = '') => Object.fromEntries(Object.entries(value ?? {}).flatMap(([key, inner]) => {
+  const name = prefix + (Array.isArray(value) ? inner.name ?? key : key);
+  const deeper = inner && typeof inner === 'object' && !('low' in inner) && (!Array.isArray(inner) || typeof inner[0] === 'object');
+  return deeper ? Object.entries(flat(inner, `${name}.`)) : [[name, inner == null ? null : written(inner)]];
+}));
 
 /** @param {{title: string, heads: any[], all: Record<string, any>[]}} props */
 function Differences({ title, heads, all }) {

@@ -43,7 +43,7 @@ export default function LoginPage() {
           <label for="token">Token</label>
           <input id="token" name="token" type="password" autocomplete="current-password" required placeholder="akd_…" aria-invalid=${error ? 'true' : null} aria-describedby="token-hint" />
           <span class="hint" id="token-hint">The service prints a link with one when it starts; <code>autokd token create</code> makes more.</span>
-          ${error && html`<span class="wrong" role="alert">${error.message} ${error.hint}</span>`}
+          ${error && html`<span class="wrong" role="alert">${error.line}</span>`}
         </div>
         <button class="primary" disabled=${busy}>${busy ? 'Signing in …' : 'Sign in'}</button>
       </form>

@@ -12,7 +12,7 @@ import { Empty, Loaded } from '../components/states.js';
 
 const TABS = { tokens: 'Tokens', webhooks: 'Webhooks', storage: 'Storage', audit: 'Audit', about: 'About' };
 const SCOPES = { read: 'look at everything', launch: 'also make and steer studies', admin: 'also tokens, webhooks and the audit log' };
-const KINDS = ['study', 'trial', 'artifact', 'operation'];
+const KINDS = ['study', 'trial', 'artifact'];
 
 export default function SettingsPage() {
   const [query] = useQuery();
@@ -108,7 +108,7 @@ function Webhooks() {
 
 /** @param {{hook: import('../core/contract').Webhook, reload: () => void}} props */
 function Webhook({ hook, reload }) {
-  const sent = useResource(address(`/webhooks/${hook.id}/deliveries`, { page_size: 20 }));
+  const sent = useResource(address(`/webhooks/${hook.id}/deliveries`, { page_size: 20 }), { every: 3000 });
   const test = async () => {
     await attempt(() => post(`/webhooks/${hook.id}:test`), 'A test is on its way');
     sent.reload();
@@ -132,7 +132,8 @@ function Webhook({ hook, reload }) {
       <th scope="col" class="number">When</th><th scope="col"><span class="visually-hidden">Again</span></th></tr>
       </thead>
       <tbody>${sent.data.items.map((one) => html`<tr key=${one.id}><th scope="row">${one.event == null ? 'Test' : `Event ${one.event}`}</th><td>
-        <${Badge} state=${one.state} /></td><td class="number">${one.attempts}</td><td class="number">
+        <${Badge} state=${one.state} />${one.state !== 'delivered' && html`<span class="sub">${one.status}</span>`}</td>
+        <td class="number">${one.attempts}</td><td class="number">
         ${one.response_status ?? '–'}</td><td class="number muted">${ago(one.created)}</td><td class="number">
         <button onClick=${again(one)}>Send again</button></td></tr>`)}</tbody></table></div>`}
   </section>`;

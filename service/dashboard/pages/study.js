@@ -3,7 +3,6 @@ import { html, useEffect, useMemo, useRef, useState } from '../core/html.js';
 import { address, studyPath } from '../core/api.js';
 import { bestWithin, extent, rowsOf, scoredRows } from '../core/columns.js';
 import { count, duration, figure, label, number, percent, plural, points, short, spread } from '../core/format.js';
-import { onEvent } from '../core/events.js';
 import { useResource } from '../core/resource.js';
 import { changeQuery, studyHref, useQuery } from '../core/router.js';
 import { Progress } from '../components/badge.js';
@@ -20,7 +19,7 @@ const SLIDERS = ['parameters', 'peak_activation_bytes', 'macs', 'weight_bytes', 
 
 /** @param {{study: string}} props */
 export default function StudyPage({ study: name }) {
-  const [live, setLive] = useState(/** @type {string | null} */ (null));
+  const [live, setLive] = useState('*'); // until its id is known, so that nothing is missed
   const study = useResource(address(studyPath(name)), { live });
   const columns = useResource(address(`${studyPath(name)}/columns`), { live, kinds: ['trial', 'study'] });
   useEffect(() => void (study.data && setLive(study.data.id)), [study.data?.id]);
@@ -50,15 +49,12 @@ function Health({ notes, error }) {
 
 /** Before the first candidate: the teacher, epoch by epoch. @param {{study: import('../core/contract').StudyDetail}} props */
 function Beginning({ study }) {
-  const [told, setTold] = useState(/** @type {{epoch: number, metrics: any} | null} */ (null));
-  useEffect(() => onEvent((event) => {
-    if (event && event.study === study.id && event.kind === 'teacher_epoch') setTold(event.data);
-  }), [study.id]);
+  const { teacher_epoch: last } = study;
   const { epochs } = study.spec.teacher;
-  const title = study.state === 'queued' ? 'Waiting for a worker' : told ? `Training the teacher: epoch ${told.epoch} of ${epochs}` : 'No candidate yet';
+  const title = study.state === 'queued' ? 'Waiting for a worker' : last ? `Training the teacher: epoch ${last.epoch} of ${epochs}` : 'No candidate yet';
   return html`<div class="panel" data-testid="beginning"><${Empty} title=${title}>
-    ${told && html`<${Progress} done=${told.epoch / epochs} label="Progress of the teacher" />`}
-    <p>${told?.metrics.accuracy != null ? `Its validation accuracy: ${percent(told.metrics.accuracy)}. ` : ''}The first students appear here as soon as they are proposed${told ? '' : '; the teacher may be training'}.</p><//></div>`;
+    ${last && html`<${Progress} done=${last.epoch / epochs} label="Progress of the teacher" />`}
+    <p>${last?.metrics.loss != null ? `Its training loss: ${number(last.metrics.loss)}. ` : ''}The first students appear here as soon as they are proposed${last ? '' : '; the teacher may be training'}.</p><//></div>`;
 }
 
 /** The study in six numbers. @param {{study: import('../core/contract').StudyDetail}} props */
@@ -183,7 +179,7 @@ function FinalStage({ study }) {
           <tr><th scope="row" class="muted">Teacher</th><td class="number">${percent(teacher.test_accuracy)}</td>
             <td class="number">–</td><td class="number">–</td><td class="number">${percent(teacher.accuracy)}</td>
             <td class="number">${count(teacher.parameters)}</td><td class="number">
-            ${figure('peak_activation_bytes', teacher.peak_activation_bytes)}</td><td class="number">–</td></tr>
+            ${figure('peak_activation_bytes', teacher.peak_activation_bytes)}</td><td class="number">${number(teacher.test_ece)}</td></tr>
         </tbody>
       </table></div>
     </section>`;
