@@ -38,9 +38,10 @@ def service() -> Iterator[str]:
     listener.close()
 
 
-@pytest.fixture(scope="package")
+# Not for longer: while it lives its event loop is in the way of all other tests that need one.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """One Chromium for all tests, which finds no host but this one."""
+    """One Chromium for a file's tests, which finds no host but this one."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     if CHROMIUM is None:
         pytest.skip("no chromium on the PATH: `apt install chromium` to test the dashboard")

@@ -28,7 +28,7 @@ HOSTILE = fixture_data.HOSTILE
 def test_a_hostile_name_is_inert(path: str, look: Callable[[str], Any]) -> None:
     page = look(path)
     if "new?from" not in path:  # there the name is the value of a field
-        page.locator("#app").get_by_text("onerror").first.wait_for()
+        page.locator("#app").get_by_text("onerror").first.wait_for(state="attached")
     assert page.evaluate("window.hacked") is None
     assert page.locator("img, script:not([src])").count() == 0
 
