@@ -1,4 +1,4 @@
-"""The commands of docs/service.md, run as they stand there, against the service that it starts."""
+"""The commands of the README, run as they stand there, against the service that it starts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-_DOCUMENT = Path(__file__).parents[2] / "docs" / "service.md"
+_DOCUMENT = Path(__file__).parents[2] / "README.md"
 _ADDRESS = re.compile(r"autokd is at (http://\S+)")
 
 
