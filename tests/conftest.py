@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
@@ -99,18 +100,24 @@ def tiny_spec() -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def searched(tiny_spec: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Searched:
-    """The tiny study, searched once for all tests by the command itself."""
-    folder = tmp_path_factory.mktemp("searched")
-    (folder / "tiny.json").write_text(json.dumps(tiny_spec), encoding="utf-8")
-    done = subprocess.run(
-        [sys.executable, "-m", "autokd", "search", "tiny.json", "--json"],
-        cwd=folder,
-        env=os.environ | ONE_THREAD,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    return Searched(folder, done.stdout, done.stderr, done.returncode)
+    """The tiny study, searched once for all tests, in all processes, by the command itself."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "searched"
+    ended = folder.with_suffix(".json")
+    with FileLock(folder.with_suffix(".lock")):
+        if not ended.exists():
+            folder.mkdir()
+            (folder / "tiny.json").write_text(json.dumps(tiny_spec), encoding="utf-8")
+            done = subprocess.run(
+                [sys.executable, "-m", "autokd", "search", "tiny.json", "--json"],
+                cwd=folder,
+                env=os.environ | ONE_THREAD,
+                capture_output=True,
+                text=True,
+                timeout=120,
+            )
+            ended.write_text(json.dumps([done.stdout, done.stderr, done.returncode]))
+    return Searched(folder, *json.loads(ended.read_text()))
 
 
 @pytest.fixture(scope="session")

@@ -264,6 +264,11 @@ def _translation(error: BaseException, url: URL) -> AutokdError | None:
             f"{place} is no autokd database: expected a SQLite file",
             hint="name another file, or move this one away",
         )
+    if code == "42P01" or str(error).startswith("no such table"):
+        return StoreVersionError(
+            f"{place} is no autokd database any more ({error})",
+            hint="somebody has replaced it: bring the former one back, or name another",
+        )
     if code.startswith("SQLITE_CORRUPT"):
         return StoreUnavailableError(
             f"the database {place} is damaged ({error})",

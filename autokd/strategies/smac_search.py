@@ -63,7 +63,9 @@ class SMACSearch:
         algorithm with on-line landscape approximation for expensive multiobjective optimization
         problems", IEEE Transactions on Evolutionary Computation, 2006: several objectives. Here the
         initial design is uniform within the budget and not a Sobol sequence, the forest is trained
-        anew for every suggestion and not for every eighth, and nothing is evaluated twice.
+        anew for every suggestion and not for every eighth, and nothing is evaluated twice. SMAC
+        keeps the points that its local search begins at in a set: proposals follow from the seed
+        within a process, and in another one only with the same `PYTHONHASHSEED`.
     """
 
     def __init__(self, problem: Problem, initial: int = 10) -> None:

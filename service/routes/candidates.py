@@ -138,14 +138,16 @@ def list_candidates(
     order_by: Annotated[str, Query(max_length=500, examples=["-accuracy,parameters"])] = "",
 ) -> Any:
     """Lists candidates; filters and orders take any figure, `choices.NAME`, `distillation.NAME`."""
-    candidates = candidates_of(study, studies)
-    found = studies.derived(
-        study,
-        ("candidates", filter, order_by),
-        lambda trials: candidates_of(study, studies).select(filter, order_by),
-    )
-    page = paging.page(found, lambda trial: trial)
-    return {**page, "items": candidates.rows(page["items"])}
+
+    def found(trials: list[Trial]) -> list[Trial]:
+        return candidates_of(study, studies).select(filter, order_by)
+
+    def page(trials: list[Trial]) -> dict[str, Any]:
+        matching = studies.derived(study, ("candidates", filter, order_by), found)
+        part = paging.page(matching, lambda trial: trial)
+        return {**part, "items": candidates_of(study, studies).rows(part["items"])}
+
+    return studies.document(study, paging, Page[Candidate], page)
 
 
 @router.get(

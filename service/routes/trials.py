@@ -127,12 +127,16 @@ def list_trials(
     newest_first: bool = False,
 ) -> Any:
     """Lists trials by number."""
-    found = [
-        trial
-        for trial in studies.trials(study)
-        if (not kind or trial.kind in kind) and (not state or trial.state in state)
-    ]
-    return paging.page(found[::-1] if newest_first else found, trial_json)
+
+    def page(trials: list[Trial]) -> dict[str, Any]:
+        found = [
+            trial
+            for trial in trials
+            if (not kind or trial.kind in kind) and (not state or trial.state in state)
+        ]
+        return paging.page(found[::-1] if newest_first else found, trial_json)
+
+    return studies.document(study, paging, Page[TrialSummary], page)
 
 
 @router.get("/studies/{study}/trials/{number}", response_model=TrialDetail)

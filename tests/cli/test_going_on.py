@@ -150,6 +150,7 @@ def interrupt(monkeypatch: pytest.MonkeyPatch):
     return interrupt
 
 
+@pytest.mark.slow
 def test_search_that_is_interrupted_and_killed_loses_nothing_and_leaves_nothing(
     run, interrupt, folder, searched
 ):

@@ -116,7 +116,7 @@ def test_libraries_that_log_the_urls_they_call_are_silent() -> None:
 
 def test_uvicorn_takes_the_configuration(capsys: pytest.CaptureFixture[str]) -> None:
     settings = configuration(human=False)
-    uvicorn.Config("service:none", log_config=settings, access_log=False)
+    uvicorn.Config("service:none", log_config=settings, access_log=False, log_level="info")
     logging.getLogger("uvicorn.error").info("started %s", "\x1b[1m", extra={"color_message": "x"})
     found = json.loads(capsys.readouterr().err)
     assert (found["message"], found["level"]) == (r"started \x1b[1m", "info")

@@ -187,7 +187,7 @@ def test_its_proposals_are_better_than_random_ones(make_problem, make_trial):
         np.mean([quality(strategy(problem), seed) for seed in range(2)])
         for strategy in (SMACSearch, RandomSearch)
     )
-    assert smac > random + 0.1
+    assert smac > random + 0.03
 
 
 def test_large_equal_losses_are_borne(make_tiny, make_trial):
