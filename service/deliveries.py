@@ -6,15 +6,16 @@ import asyncio
 import logging
 import secrets
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from anyio import to_thread
+from anyio import create_task_group, to_thread
 from pydantic_core import to_json
 
 from autokd.errors import AutokdError, NotFoundError
 from autokd.store import DeliveryRecord, EventRecord, Store, WebhookRecord
+from service.background import working
 from service.events import event_json
 from service.outbound import Outbound, OutboundError, UrlRefusedError
 from service.schemas import moment_text
@@ -43,22 +44,17 @@ class Deliveries:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Sends while the block lasts."""
-        task = asyncio.create_task(self._keep_sending())
-        try:
+        async with working(self._keep_sending):
             yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
 
     async def send_due(self) -> int:
         """Queues what is new and sends what is due, some of it at least; says how many it was."""
         await to_thread.run_sync(self._store.queue_deliveries, message_of)
         due = await to_thread.run_sync(self._store.take_deliveries)
         # What has no end in the record is due again in a while, so a failure here loses nothing.
-        for result in await asyncio.gather(*map(self._send, due), return_exceptions=True):
-            if isinstance(result, Exception):
-                _LOG.error("a delivery could not be made", exc_info=result)
+        async with create_task_group() as tasks:
+            for delivery in due:
+                tasks.start_soon(self._try_to_send, delivery)
         return len(due)
 
     async def _keep_sending(self) -> None:
@@ -72,6 +68,12 @@ class Deliveries:
                 _LOG.exception("deliveries")
             if not sent:
                 await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _try_to_send(self, delivery: DeliveryRecord) -> None:
+        try:
+            await self._send(delivery)
+        except Exception:  # one receiver that fails must not keep others from hearing
+            _LOG.exception("a delivery could not be made")
 
     async def _send(self, delivery: DeliveryRecord) -> None:
         """Makes one attempt, and records what came of it."""

@@ -7,7 +7,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from itertools import takewhile
 from typing import Any
 
@@ -16,6 +16,7 @@ from pydantic_core import to_json
 
 from autokd.errors import AutokdError
 from autokd.store import EventRecord, Store
+from service.background import working
 from service.names import Kind, id_of
 from service.problems import Refusal
 from service.schemas import moment_text
@@ -71,13 +72,8 @@ class EventFeed:
     async def running(self) -> AsyncIterator[None]:
         """Follows the record while the block lasts."""
         self._newest = await to_thread.run_sync(self._store.last_event)
-        task = asyncio.create_task(self._follow())
-        try:
+        async with working(self._follow):
             yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
 
     async def close(self) -> None:
         """Ends all streams, so that a server can stop."""

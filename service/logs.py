@@ -95,7 +95,9 @@ def configuration(*, human: bool | None = None, level: str = "INFO") -> dict[str
             }
         },
         "root": {"level": "WARNING", "handlers": ["stderr"]},
-        "loggers": {name: {"level": level} for name in ("autokd", "service", "uvicorn")},
+        "loggers": {
+            name: {"level": level, "propagate": True} for name in ("autokd", "service", "uvicorn")
+        },
     }
 
 

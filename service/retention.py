@@ -8,13 +8,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 
 from anyio import to_thread
 
 from autokd.errors import AutokdError
 from autokd.store import Store
+from service.background import working
 
 _LOG = logging.getLogger(__name__)
 
@@ -24,13 +26,8 @@ _PAUSE_SECONDS = 3600.0
 @asynccontextmanager
 async def forgetting(store: Store, kept: timedelta) -> AsyncIterator[None]:
     """Forgets what is older than `kept`, now and then while the block lasts."""
-    task = asyncio.create_task(_keep_forgetting(store, kept))
-    try:
+    async with working(partial(_keep_forgetting, store, kept)):
         yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
 
 
 async def _keep_forgetting(store: Store, kept: timedelta) -> None:
