@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
+import threading
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -32,6 +35,8 @@ def one_torch_thread() -> None:
     if torch is not None:
         torch.set_num_threads(1)
 
+
+_LINK = re.compile(r"log in once with (http://\S+/login#token=\S+)")
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 """For processes: as fast as it gets on a busy machine, and equal to the last bit on any."""
@@ -118,6 +123,34 @@ def searched(tiny_spec: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
             )
             ended.write_text(json.dumps([done.stdout, done.stderr, done.returncode]))
     return Searched(folder, *json.loads(ended.read_text()))
+
+
+@pytest.fixture
+def up(tmp_path: Path) -> Iterator[str]:
+    """The link that logs in at `autokd up`, which runs in an empty folder."""
+    started = subprocess.Popen(
+        [sys.executable, "-m", "autokd", "up", "--port", "0", "--slots", "1"],
+        cwd=tmp_path,
+        env=os.environ | ONE_THREAD,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert started.stderr is not None
+    said = []
+    for line in started.stderr:
+        said.append(line)
+        if found := _LINK.search(line):
+            break
+    else:
+        pytest.fail("".join(said))
+    # Whatever else it says must not fill the pipe.
+    rest = threading.Thread(target=started.stderr.read)
+    rest.start()
+    yield found[1]
+    started.send_signal(signal.SIGINT)
+    assert started.wait(60) == 0
+    rest.join()
+    started.stderr.close()
 
 
 @pytest.fixture(scope="session")

@@ -126,7 +126,7 @@ class ScriptedRunner:
             try:
                 report(epoch, {"pid": os.getpid()})
                 time.sleep(0.01)  # only to spare the processor
-            except Exception:
+            except Exception:  # what a careless runner would catch: stopping must still end it
                 continue
 
     def do_defy(self, attempt: Attempt, report: Report) -> None:
@@ -137,7 +137,7 @@ class ScriptedRunner:
             try:
                 report(epoch, {"pid": os.getpid()})
                 time.sleep(0.01)
-            except BaseException:
+            except BaseException:  # nothing but the end of its process ends this one
                 continue
 
     def do_flood(self, attempt: Attempt, report: Report) -> None:

@@ -124,7 +124,7 @@ class ExecutorConformance:
         grace_seconds: float,
     ) -> Executor:
         """The executor under test."""
-        raise NotImplementedError
+        raise NotImplementedError  # what a subclass is for
 
     _shared: ClassVar[Executor | None] = None
 

@@ -4,65 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-import signal
-import subprocess
-import sys
-import threading
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
-from tests.conftest import ONE_THREAD
 from tests.dashboard.conftest import Visit
 
-_LINK = re.compile(r"log in once with ((http://[^/]+)/login#token=\S+)")
 LONG = 120_000
 """Milliseconds that a search of seconds is given on a busy machine."""
 
 
-@pytest.fixture
-def link(tmp_path: Path) -> Iterator[tuple[str, str]]:
-    """Address of `autokd up` in an empty folder, and the link that logs in."""
-    started = subprocess.Popen(
-        [sys.executable, "-m", "autokd", "up", "--port", "0", "--slots", "1"],
-        cwd=tmp_path,
-        env=os.environ | ONE_THREAD,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert started.stderr is not None
-    said = []
-    for line in started.stderr:
-        said.append(line)
-        if found := _LINK.search(line):
-            break
-    else:
-        pytest.fail("".join(said))
-    # Whatever else it says must not fill the pipe.
-    rest = threading.Thread(target=started.stderr.read)
-    rest.start()
-    yield found[2], found[1]
-    started.send_signal(signal.SIGINT)
-    assert started.wait(60) == 0
-    rest.join()
-    started.stderr.close()
-
-
 @pytest.mark.slow
 def test_from_the_link_that_is_printed_to_a_verified_student(
-    browser: Any, link: tuple[str, str], tiny_spec: dict[str, Any]
+    browser: Any, up: str, tiny_spec: dict[str, Any]
 ) -> None:
     """Console errors, violations of the policy, foreign requests and reloads: none."""
-    service, login = link
-    visit = Visit(browser, service)
+    visit = Visit(browser, up.partition("/login")[0])
     page = visit.page
     page.set_default_timeout(LONG)
-    _start_a_study(page, login, {**tiny_spec, "teacher": {**tiny_spec["teacher"], "epochs": 20}})
+    _start_a_study(page, up, {**tiny_spec, "teacher": {**tiny_spec["teacher"], "epochs": 20}})
     page.evaluate("window.sameDocument = true")
     page.get_by_text(re.compile(r"Training the teacher: epoch \d+ of 20")).wait_for()
     page.get_by_test_id("chart-front").get_by_text("on the front").wait_for()
