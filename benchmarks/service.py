@@ -67,7 +67,14 @@ SEARCH = {
     "name": "running",
     "data": {"name": "digits", "train_limit": 300},
     "teacher": {"model": "resnet8", "epochs": 1},
-    "space": {"name": "hierarchical_graph"},
+    # Of one size, so that epochs are of one length and can be counted.
+    "space": {
+        "name": "hierarchical_graph",
+        "top_nodes": [3, 3],
+        "middle_nodes": [1, 1],
+        "bottom_nodes": [3, 3],
+        "parameter_fraction": [0.9, 0.95],
+    },
     "distillation": {"losses": [{"name": "kd"}]},
     "budget": {"parameters": "0.2x"},
     "objectives": [
