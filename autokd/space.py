@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from optuna.distributions import (
@@ -351,6 +351,20 @@ class SearchSpace(Protocol):
 
         Called in the coordinator on the `meta` device to cost a candidate, and in a worker to
         train it. Takes a float image batch (n, channels, height, width), gives logits (n, classes).
+        """
+        ...
+
+
+@runtime_checkable
+class ScoredSpace(SearchSpace, Protocol):
+    """A search space that can tell without training how good a network may become."""
+
+    def scores(self, architecture: Architecture, task: Task) -> Mapping[str, float]:
+        """Zero-cost scores by name: positive, and the same names for every architecture.
+
+        A model of the search takes their logarithms as inputs beside those of the costs, and
+        learns what they say; which direction is good need not be known. Called in the coordinator,
+        once for each architecture that is looked at. No name may be that of a metric.
         """
         ...
 

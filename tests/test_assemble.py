@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import pickle  # noqa: TID251 (what travels to the workers must be picklable)
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,13 @@ from autokd.assemble import (
     threads_of_worker,
     worker_count,
 )
+from autokd.assemble.search import make_problem
+from autokd.budget import Cost
 from autokd.errors import ConflictError, SpecError, UnknownNameError
+from autokd.space import Architecture
 from autokd.spec import SpaceSpec, StudySpec, installed_spaces, read_study
 from autokd.store import Store
+from autokd.task import Task
 from search_spaces.hierarchical_graph import HierarchicalGraph
 
 CPU = torch.device("cpu")
@@ -280,3 +285,31 @@ def test_storage_may_be_a_path(spec, tmp_path):
     assert isinstance(tmp_path / "a.db", Path)
     assemble_study(spec, storage=tmp_path / "deep" / "a.db").store.close()
     assert (tmp_path / "deep" / "a.db").is_file()
+
+
+class Scored(HierarchicalGraph):
+    """The space with a score of its own."""
+
+    def __init__(self, score: float = 2.0) -> None:
+        super().__init__()
+        self.score = score
+
+    def scores(self, architecture: Architecture, task: Task) -> dict[str, float]:
+        return {"promise": self.score}
+
+
+def test_what_a_space_says_without_training_is_known_beside_the_cost(spec, tmp_path):
+    parts = Parts.of(spec, Given(space=Scored()))
+    cost = Cost(parameters=1, weight_bytes=4, peak_activation_bytes=4, macs=1)
+    problem = make_problem(spec, parts, lambda architecture: cost)
+    architecture = Architecture("hierarchical_graph", {})
+    assert problem.figures(architecture) == {**cost.figures(), "promise": 2.0}
+
+
+@pytest.mark.parametrize("score", [0.0, -1.0, math.nan, math.inf])
+def test_scores_that_have_no_logarithm_are_refused(spec, score):
+    parts = Parts.of(spec, Given(space=Scored(score)))
+    cost = Cost(parameters=1, weight_bytes=4, peak_activation_bytes=4, macs=1)
+    problem = make_problem(spec, parts, lambda architecture: cost)
+    with pytest.raises(ValueError, match="expected positive numbers, got promise"):
+        problem.figures(Architecture("hierarchical_graph", {}))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -15,7 +17,7 @@ from autokd.assemble.spaces import load_space
 from autokd.budget import Cost
 from autokd.errors import TeacherError
 from autokd.multiobjective import Objective
-from autokd.space import Architecture, Domain
+from autokd.space import Architecture, Domain, ScoredSpace, SearchSpace
 from autokd.spec import (
     AutoKDSpec,
     AxSpec,
@@ -92,9 +94,29 @@ def make_problem(spec: StudySpec, parts: Parts, cost: Callable[[Architecture], C
         objectives=parts.objectives,
         violations=lambda architecture: parts.budget.violations(cost(architecture)),
         rungs=spec.fidelity.rungs,
-        figures=lambda architecture: cost(architecture).figures(),
+        figures=_known_figures(parts.space, parts.data.task, cost),
         affordable=_AFFORDABLE_COSTS,
     )
+
+
+def _known_figures(
+    space: SearchSpace, task: Task, cost: Callable[[Architecture], Cost]
+) -> Callable[[Architecture], Mapping[str, float]]:
+    """What is known of an architecture without training it: its cost, and the space's scores."""
+
+    @functools.cache
+    def figures(architecture: Architecture) -> Mapping[str, float]:
+        known = cost(architecture).figures()
+        scores = space.scores(architecture, task) if isinstance(space, ScoredSpace) else {}
+        for name, score in scores.items():
+            if not 0 < score < math.inf:
+                raise ValueError(
+                    f"scores of the space {space.name!r}: expected positive numbers, got "
+                    f"{name} = {score!r}"
+                )
+        return {**known, **scores}
+
+    return figures
 
 
 def admit_candidate(
