@@ -22,6 +22,7 @@ Each message says what was expected and what was got; `hint` says what to do abo
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -182,6 +183,10 @@ class StorageFullError(AutokdError, OSError):
     """The disk is full: a checkpoint, log or record could not be written."""
 
     exit_code = 8
+
+
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""Numbers of an `OSError` that says so: the disk is full, or what one may have of it."""
 
 
 class ServerUnreachableError(AutokdError, ConnectionError):

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from autokd.errors import StorageFullError
-
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+from autokd.errors import NO_ROOM, StorageFullError
 
 
 def write_atomically(path: Path, parts: Iterable[bytes | memoryview]) -> None:
@@ -32,7 +29,7 @@ def write_atomically(path: Path, parts: Iterable[bytes | memoryview]) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             beside.unlink()
-        if error.errno in _FULL:
+        if error.errno in NO_ROOM:
             raise StorageFullError(
                 f"no space left to write {path}", hint="free some space and run again"
             ) from error

@@ -28,7 +28,7 @@ def summarise(record: StudyRecord, trials: Sequence[Trial]) -> dict[str, Any]:
     front = ParetoFront.from_trials(trials, objectives)
     return {
         "study": record.name,
-        "state": record.state.value,
+        "state": record.status,
         "stop_reason": record.stop_reason.value if record.stop_reason else None,
         "seconds": round(record.seconds, 1),
         "trials": count(trials),

@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Mapping
 from typing import Any
 
-from autokd.errors import ConflictError, Mistake, SpecError
+from autokd.errors import ConflictError, Mistake, SpecError, StaleVersionError
 from autokd.files import bytes_in
 from autokd.spec import StudySpec, read_study
 from autokd.store import Store, StudyRecord
@@ -21,6 +21,9 @@ _PARTICIPLES = {
     StudyWish.STOP: "stopped",
     StudyWish.CANCEL: "cancelled",
 }
+
+_ENDS = {StudyWish.STOP: 1, StudyWish.CANCEL: 2}
+"""Wishes that end a study, and how soon: what is to end can only be ended sooner."""
 
 
 def queue(
@@ -58,6 +61,16 @@ def steer(store: Store, study: StudyRecord, wish: StudyWish) -> StudyRecord:
     Raises:
         ConflictError: as the study stands, that can not be had.
     """
+    while True:
+        _check(study, wish)
+        try:
+            return store.change_study(study.id, version=study.version, wish=wish)
+        except StaleVersionError:  # somebody else was quicker, and may have wished otherwise
+            study = store.study(study.id)
+
+
+def _check(study: StudyRecord, wish: StudyWish) -> None:
+    """Raises ConflictError if a study can not be had so."""
     if wish is StudyWish.RUN:
         if study.wish is None and study.state is StudyState.COMPLETED:
             raise ConflictError(
@@ -73,12 +86,11 @@ def steer(store: Store, study: StudyRecord, wish: StudyWish) -> StudyRecord:
             hint="Ctrl-C stops an `autokd search`; `autokd study resume` hands a study that was "
             "interrupted to a coordinator",
         )
-    elif study.wish is None:
+    elif study.wish is None or _ENDS.get(study.wish, 0) > _ENDS.get(wish, 0):
         raise ConflictError(
             f"study {study.name!r} is {study.status}; only one that is queued, paused or running "
             f"can be {_PARTICIPLES[wish]}"
         )
-    return store.change_study(study.id, wish=wish)
 
 
 def extend(store: Store, study: StudyRecord, limits: Mapping[str, Any]) -> StudyRecord:

@@ -47,6 +47,29 @@ def test_what_is_stopping_can_not_be_resumed(store):
         steering.steer(store, study, StudyWish.RUN)
 
 
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        (StudyWish.STOP, StudyWish.PAUSE),
+        (StudyWish.CANCEL, StudyWish.PAUSE),
+        (StudyWish.CANCEL, StudyWish.STOP),
+    ],
+)
+def test_what_is_to_end_can_only_be_ended_sooner(store, first, then):
+    study = steering.steer(store, queued(store), first)
+    with pytest.raises(ConflictError, match=f"is {study.status}; only one that is queued"):
+        steering.steer(store, study, then)
+    assert steering.steer(store, study, StudyWish.CANCEL).wish is StudyWish.CANCEL
+
+
+def test_of_two_wishes_at_once_the_second_is_checked_against_the_first(store):
+    seen = queued(store)
+    steering.steer(store, seen, StudyWish.STOP)
+    with pytest.raises(ConflictError, match="is stopping"):
+        steering.steer(store, seen, StudyWish.RUN)
+    assert store.study(seen.id).wish is StudyWish.STOP
+
+
 @pytest.mark.parametrize("state", ENDED)
 @pytest.mark.parametrize("wish", HALTING)
 def test_what_has_ended_is_not_halted_and_only_what_is_complete_not_resumed(store, state, wish):

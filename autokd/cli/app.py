@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import sys
 from importlib.metadata import entry_points
 
@@ -11,7 +10,7 @@ import typer
 from autokd.cli import inspection, running, steering
 from autokd.cli.output import fail
 from autokd.cli.records import Server, is_given
-from autokd.errors import AutokdError, StorageFullError
+from autokd.errors import NO_ROOM, AutokdError, StorageFullError
 
 app = typer.Typer(
     name="autokd",
@@ -103,7 +102,7 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in NO_ROOM:
             message, hint = "the disk is full", "free some space, then run it again"
         elif error.filename is not None:
             message, hint = f"{error.filename}: {error.strerror}", "check the path and its rights"

@@ -298,7 +298,7 @@ def coordinator(
     from autokd.store import Store
 
     with Store.open(storage, files=files) as store:
-        running = Coordinator(store, slots or slots_of_this_machine())
+        running = Coordinator(store, slots or slots_of_this_machine(), patient=while_stdin_is_open)
         for each in _INTERRUPTS:
             signal.signal(each, lambda number, frame: running.stop())
         if while_stdin_is_open:

@@ -46,16 +46,18 @@ class Coordinator:
     Args:
         store: the record, which it shares with whoever asks for studies.
         slots: how many trials run at a time, over all studies; at least 1.
+        patient: whether it waits for another coordinator of this store to end, if there is one.
 
     Raises:
         ConflictError: another coordinator runs the studies of this store.
     """
 
-    def __init__(self, store: Store, slots: int) -> None:
+    def __init__(self, store: Store, slots: int, *, patient: bool = False) -> None:
         if slots < 1:
             raise ValueError(f"expected at least 1 slot, got {slots}")
         self.store = store
         self.slots = slots
+        self._patient = patient
         self._stop = threading.Event()
         self._children: dict[int, Child] = {}
         self._operation: tuple[OperationRecord, Child] | None = None
@@ -68,7 +70,9 @@ class Coordinator:
 
     def run(self) -> None:
         """Sees to the studies until `stop` is called."""
-        with self._alone():
+        with self._alone() as alone:
+            if not alone:  # it was stopped while it waited
+                return
             record = self.store.add_coordinator(socket.gethostname(), os.getpid(), self.slots)
             for old in self.store.coordinators():
                 if old.id < record.id:  # it was killed
@@ -99,21 +103,32 @@ class Coordinator:
         self._see_to_operations()
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Only one coordinator at a time has the store's files, however the one before ended."""
+    def _alone(self) -> Iterator[bool]:
+        """Only one coordinator at a time has the store's files, however the one before ended.
+
+        Gives whether it has them.
+        """
         from filelock import FileLock, Timeout
 
         self.store.files.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.store.files / "coordinator.lock", thread_local=False)
+        said = False
+        while not lock.is_locked:
+            try:
+                lock.acquire(blocking=False)
+            except Timeout as error:
+                taken = f"another coordinator runs the studies of {self.store.files}"
+                if not self._patient:
+                    raise ConflictError(
+                        taken, hint="one is enough; stop that one first if it is to be replaced"
+                    ) from error
+                if not said:
+                    _LOG.warning("%s; this one begins when that one has ended", taken)
+                said = True
+                if self._stop.wait(_TICK_SECONDS):
+                    break
         try:
-            lock.acquire(blocking=False)
-        except Timeout as error:
-            raise ConflictError(
-                f"another coordinator runs the studies of {self.store.files}",
-                hint="one is enough; stop that one first if it is to be replaced",
-            ) from error
-        try:
-            yield
+            yield lock.is_locked
         finally:
             lock.release()
 

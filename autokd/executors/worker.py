@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import errno
 import faulthandler
 import functools
 import io
@@ -33,7 +32,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NoReturn
 
-from autokd.errors import AutokdError, StorageFullError
+from autokd.errors import NO_ROOM, AutokdError, StorageFullError
 from autokd.executors.base import (
     Alive,
     EpochDone,
@@ -292,7 +291,7 @@ def _failure(error: BaseException) -> Failure:
             return error.failure
         case MemoryError():
             failure_class = FailureClass.OUT_OF_MEMORY
-        case StorageFullError() | OSError(errno=errno.ENOSPC) | OSError(errno=errno.EDQUOT):
+        case OSError(errno=number) if number in NO_ROOM or isinstance(error, StorageFullError):
             failure_class = FailureClass.STORAGE_FULL
         case _:
             failure_class = FailureClass.ERROR

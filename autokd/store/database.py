@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import math
 import sqlite3
@@ -14,11 +13,13 @@ from typing import Any
 
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL, Connection, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from autokd.errors import (
+    NO_ROOM,
     AutokdError,
     ConflictError,
     StorageFullError,
@@ -162,13 +163,22 @@ def connect(url: URL, *, exists: bool = False, migrates: bool = False) -> Engine
             )
 
     @event.listens_for(engine, "connect")
-    def _configure(connection: sqlite3.Connection, _record: object) -> None:
+    def _configure(connection: sqlite3.Connection, record: ConnectionPoolEntry) -> None:
         # Python's driver begins transactions of its own, late and only before writes; we do it.
         connection.isolation_level = None
         if migrates:
             connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute(f"PRAGMA foreign_keys = {'OFF' if migrates else 'ON'}")
+        record.info["file"] = _identity(path)
+
+    @event.listens_for(engine, "checkout")
+    def _require_same_file(
+        _connection: object, record: ConnectionPoolEntry, _proxy: object
+    ) -> None:
+        # What is written to a file that was moved away or deleted would be lost.
+        if record.info["file"] != _identity(path):
+            raise DisconnectionError("another file is there")  # the pool connects anew
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
@@ -177,6 +187,15 @@ def connect(url: URL, *, exists: bool = False, migrates: bool = False) -> Engine
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
+
+
+def _identity(path: Path | None) -> tuple[int, int] | None:
+    """What tells a file from another one at the same path; None if there is none."""
+    try:
+        found = path.stat() if path is not None else None
+    except OSError:
+        return None
+    return None if found is None else (found.st_dev, found.st_ino)
 
 
 @contextmanager
@@ -237,7 +256,7 @@ def translated(url: URL) -> Iterator[None]:
         # Raised while a connection is set up, before SQLAlchemy can wrap it.
         raise _translation(error, url) or error from error
     except OSError as error:
-        if isinstance(error, AutokdError) or error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if isinstance(error, AutokdError) or error.errno not in NO_ROOM:
             raise
         raise _full(url, error) from error
 

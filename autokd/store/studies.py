@@ -134,7 +134,8 @@ class Studies(Database):
         """The status; `interrupted` if the study is to run and no process runs it."""
         if record.state is not StudyState.RUNNING or _may_be_held(record.folder):
             return record.status
-        return "interrupted"
+        newest = self.study(record.id)  # it may have ended since it was read
+        return "interrupted" if newest.state is StudyState.RUNNING else newest.status
 
     def update_study(
         self,
@@ -261,7 +262,6 @@ class Studies(Database):
                     f"study {row.name!r} is running", hint="cancel or pause it, then delete it"
                 )
             row.deleted = datetime.now(UTC)
-            row.wish = None
             row.name = f"{row.name}{ENDED}{row.id}"
             row.version += 1
             _tell(session, row, deleted=True)

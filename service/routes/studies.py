@@ -207,10 +207,14 @@ def delete_study(
 
 @router.post("/studies/{study}:undelete", response_model=Study)
 def undelete_study(
-    _caller: Launcher, study: AnyStudyOf, store: StoreOf, studies: StudiesOf, response: Response
+    caller: Launcher, study: AnyStudyOf, store: StoreOf, studies: StudiesOf, response: Response
 ) -> Any:
-    """Brings a deleted study back."""
-    return _answer(store.unhide_study(study.id), store, studies, response)
+    """Brings a deleted study back, as it was: one that was queued will run."""
+    with within_quota(caller, store) as run:
+        brought = store.unhide_study(study.id)
+        if brought.wish is StudyWish.RUN:
+            run.add(study.id)
+    return _answer(brought, store, studies, response)
 
 
 @router.post("/studies/{study}:purge", status_code=202, response_model=Operation)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from autokd.errors import ConflictError, StorageFullError, StoreUnavailableError
 from autokd.store import Store
 from autokd.trial import StopReason, StudyState, StudyWish
 from tests.coordinator.conftest import OpenOffice, World
+from tests.scripted.processes import until
 
 
 class TestSlots:
@@ -346,6 +348,27 @@ class TestRecord:
         first, second = Coordinator(store, 1), Coordinator(store, 1)
         with first._alone(), pytest.raises(ConflictError, match="another coordinator"):
             second.run()
+
+    def test_one_that_is_patient_begins_when_the_other_has_ended(
+        self, store: Store, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        first, second = Coordinator(store, 1), Coordinator(store, 1, patient=True)
+        waiting = threading.Thread(target=second.run)
+        with first._alone():
+            waiting.start()
+            until(lambda: "another coordinator" in caplog.text, "it to wait")
+            assert store.coordinators() == []
+        until(store.coordinators, "it to begin")
+        second.stop()
+        waiting.join()
+
+    def test_one_that_is_stopped_while_it_waits_has_done_nothing(self, store: Store) -> None:
+        first, second = Coordinator(store, 1), Coordinator(store, 1, patient=True)
+        record = store.add_coordinator("here", 1, 1)
+        with first._alone():
+            second.stop()
+            second.run()
+        assert [each.id for each in store.coordinators()] == [record.id]
 
     def test_one_that_was_killed_is_forgotten_by_the_next(
         self, store: Store, open_office: OpenOffice

@@ -14,7 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import event, text
 
-from autokd.errors import ConflictError, NotFoundError, StorageFullError, StoreVersionError
+from autokd.errors import (
+    ConflictError,
+    NotFoundError,
+    StorageFullError,
+    StoreUnavailableError,
+    StoreVersionError,
+)
 from autokd.store import Store
 from autokd.store.database import from_json, parse_url, to_json, translated
 
@@ -206,6 +212,21 @@ class TestRefusals:
         with pytest.raises(ConflictError) as error:
             Store.open(tmp_path)
         assert f"sqlite:///{tmp_path} can not be opened" in error.value.message
+
+    @pytest.mark.parametrize("moved", [True, False])
+    def test_a_database_whose_file_is_gone_is_named_and_found_again(
+        self, tmp_path: Path, moved: bool
+    ) -> None:
+        path, elsewhere = tmp_path / "autokd.db", tmp_path / "elsewhere.db"
+        with Store.open(path) as store:
+            study = store.create_study("digits", {})
+            path.rename(elsewhere)
+            if not moved:
+                path.write_bytes(b"no database" * 1000)
+            with pytest.raises((StoreUnavailableError, StoreVersionError)):
+                store.change_study(study.id, labels={"too": "late"})
+            elsewhere.replace(path)
+            assert store.study("digits") == study
 
     def test_a_folder_that_can_not_be_made_is_named(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("")

@@ -197,6 +197,14 @@ class TestChanges:
             begun = store.update_study(made.id, state=StudyState.RUNNING)
             assert store.state_now(begun) == begun.status == running
 
+    def test_one_that_has_ended_since_it_was_read_is_not_interrupted(
+        self, store: Store, study: StudyRecord
+    ) -> None:
+        with store.coordinate(study.id):
+            read = store.update_study(study.id, state=StudyState.RUNNING)
+            store.update_study(study.id, state=StudyState.COMPLETED)
+        assert store.state_now(read) == "completed"
+
 
 class TestHiding:
     def test_a_deleted_study_is_listed_with_the_deleted_and_keeps_what_it_has(
@@ -204,7 +212,7 @@ class TestHiding:
     ) -> None:
         store.change_study(study.id, wish=StudyWish.PAUSE)
         hidden = store.hide_study(study.id, version=2)
-        assert (hidden.name, hidden.wish, hidden.version) == ("digits", None, 3)
+        assert (hidden.name, hidden.version) == ("digits", 3)
         assert hidden.deleted is not None
         assert (store.studies(), store.studies(deleted=True)) == ([], [hidden])
         assert store.study(study.id) == hidden
@@ -231,11 +239,16 @@ class TestHiding:
             store.study("digits")
         assert caught.value.hint == f"`autokd study undelete {again.id}` brings it back"
 
-    def test_a_study_is_brought_back_as_it_was(self, store: Store, study: StudyRecord) -> None:
+    @pytest.mark.parametrize("wish", [None, *StudyWish])
+    def test_a_study_is_brought_back_as_it_was(
+        self, store: Store, study: StudyRecord, wish: StudyWish | None
+    ) -> None:
+        before = store.change_study(study.id, wish=wish)
         store.hide_study(study.id)
+        assert store.wanted_studies() == []
         back = store.unhide_study(study.id)
         assert back == store.study("digits")
-        assert (back.deleted, back.name, back.spec) == (None, "digits", study.spec)
+        assert (back.deleted, back.name, back.status) == (None, "digits", before.status)
         assert store.events(study.id)[-1].data["deleted"] is False
 
     def test_a_study_whose_name_was_given_away_is_not_brought_back(
