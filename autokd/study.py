@@ -616,7 +616,7 @@ class Study:
                 del self._running[attempt_id]
                 raise StorageFullError(
                     event.failure.message.removeprefix("StorageFullError: "),
-                    hint="free some space and run the same command again: nothing is lost",
+                    hint="free some space, then go on with the study: nothing is lost",
                 )
             case Failed():
                 trial = store.fail_attempt(attempt_id, token, event.failure)

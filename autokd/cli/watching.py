@@ -139,4 +139,5 @@ class _Watched:
         known = self._trials.get(data["trial"])
         if known is None or state.is_finished():
             known = self._records.trial(self._record, data["trial"])
-        return replace(known, state=state, epochs=data["epochs"])
+        done = tuple(each for each in known.evaluations if each.epochs <= data["epochs"])
+        return replace(known, state=state, epochs=data["epochs"], evaluations=done)

@@ -12,6 +12,7 @@ from rich.console import Console
 from autokd.budget import Cost
 from autokd.cli import progress
 from autokd.cli.progress import progress_display
+from autokd.cli.watching import _Watched
 from autokd.multiobjective import Objective, ParetoFront
 from autokd.space import Architecture
 from autokd.spec import StudySpec, read_study
@@ -159,3 +160,21 @@ def test_panel_draws_the_state_of_the_search(spec):
         "0/0 retrainings",
     ):
         assert words in text
+
+
+def test_what_is_watched_from_afar_is_shown_as_it_was_then(shown, spec):
+    told = Evaluation(1, {"accuracy": 0.5}), Evaluation(3, {"accuracy": 0.75})
+    newest = trial(0, evaluations=told)
+    records: Any = SimpleNamespace(trial=lambda record, number: newest)
+    record: Any = SimpleNamespace(
+        seconds=0.0, spec={"objectives": [{"metric": "accuracy", "direction": "maximize"}]}
+    )
+    watched = _Watched(records, record, [])
+    written = shown(terminal=False)
+    with progress_display(spec, quiet=False) as observe:
+        for state, epochs in (("paused", 1), ("complete", 3)):
+            data = {"trial": 0, "state": state, "epochs": epochs}
+            watched.take(SimpleNamespace(kind="trial", data=data), observe)
+    first, second = written.getvalue().splitlines()
+    assert "paused at 1 epoch" in first and "50.00" in first
+    assert "complete at 3 epochs" in second and "75.00" in second
