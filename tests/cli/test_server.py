@@ -213,7 +213,7 @@ def test_a_study_is_deleted_and_brought_back(run, store, write):
     assert [row["id"] for row in run("study", "list", "--deleted", "--json").json] == [int(number)]
     gone = run("study", "show", number)
     assert (gone.code, "was deleted" in gone.err) == (3, True)
-    assert run("study", "undelete", "scripted", "--json").json["state"] == "created"
+    assert run("study", "undelete", "scripted", "--json").json["state"] == "paused"
     assert run("study", "undelete", "scripted").code == 4
     assert run("study", "purge", "scripted", "--yes").code == 4
 
