@@ -21,6 +21,7 @@ from autokd.store import Store, StudyRecord
 from autokd.trial import StudyState, StudyWish
 from service.access import Caller, Launcher, Reader, within_quota
 from service.context import AnyStudyOf, SettingsOf, StoreOf, StudiesOf, StudyOf, inspected
+from service.etags import is_known
 from service.intake import admitted_spec, shown_spec
 from service.names import Kind, id_of
 from service.once import OnceRoute
@@ -161,7 +162,7 @@ def read_study_detail(
     etag = etag_of(study)
     # How a running study stands may change without an event: its process may have died.
     is_still = study.state is not StudyState.RUNNING
-    if is_still and if_none_match is not None and etag in if_none_match:
+    if is_known(if_none_match, etag if is_still else None):
         return Response(status_code=304, headers={"ETag": etag})
     response.headers["ETag"] = etag
     return study_detail_json(study, store, studies, settings)
@@ -188,7 +189,7 @@ def change_study(
     if changes.limits is not None:
         spec = read_study(steering.with_limits(study.spec, changes.limits))
         given["spec"] = spec.model_dump(mode="json")
-    changed = store.change_study(study.id, version=_version(if_match), **given)
+    changed = store.change_study(study.id, version=_version(if_match, study), **given)
     return _answer(changed, store, studies, response)
 
 
@@ -202,7 +203,9 @@ def delete_study(
     if_match: IfMatch = None,
 ) -> Any:
     """Deletes a study so that it can be brought back; its name is free at once."""
-    return _answer(store.hide_study(study.id, version=_version(if_match)), store, studies, response)
+    return _answer(
+        store.hide_study(study.id, version=_version(if_match, study)), store, studies, response
+    )
 
 
 @router.post("/studies/{study}:undelete", response_model=Study)
@@ -304,18 +307,24 @@ def etag_of(study: StudyRecord) -> str:
     return f'"{study.version}-{study.events}"'
 
 
-def _version(if_match: str | None) -> int | None:
-    """The version in an ETag; None for any.
+def _version(if_match: str | None, study: StudyRecord) -> int | None:
+    """The version that a study must have, of those that an `If-Match` lists; None for any.
 
-    What happens in a running study is no reason to refuse its owner, so the second part is not
-    compared.
+    What happens in a running study is no reason to refuse its owner, so the second part of an ETag
+    is not compared.
     """
     if if_match is None or if_match.strip() == "*":
         return None
-    match = _ETAG.fullmatch(if_match.strip())
-    if match is None:
-        raise Refusal(412, "stale_etag", f"expected an ETag of a study, got {if_match[:50]!r}")
-    return int(match[1])
+    matches = [_ETAG.fullmatch(each.strip()) for each in if_match.split(",")]
+    versions = [int(match[1]) for match in matches if match]
+    if study.version not in versions:
+        raise Refusal(
+            412,
+            "stale_etag",
+            f"expected the ETag {etag_of(study)}, got {if_match[:50]!r}",
+            hint="somebody changed the study, or it is no ETag of one; read the study anew",
+        )
+    return study.version
 
 
 async def _new_study(request: Request) -> NewStudy:

@@ -220,12 +220,22 @@ class TestFiles:
             other = reader.get(url, headers={**headers, "If-Range": '"other"'})
             assert (other.status_code, other.content) == (200, ONNX)
 
-    def test_a_range_beyond_the_end_is_refused(
-        self, reader: TestClient, written: OperationRecord
+    @pytest.mark.parametrize("range", ["bytes=abc", "items=0-5", "bytes=5-2", "bytes=", "none"])
+    def test_a_range_that_is_none_is_ignored(
+        self, range: str, reader: TestClient, written: OperationRecord
     ) -> None:
-        headers = {"Range": "bytes=5000-"}
-        answer = reader.get(_url(written, "/files/student.onnx"), headers=headers)
+        answer = reader.get(_url(written, "/files/student.onnx"), headers={"Range": range})
+        assert (answer.status_code, answer.content) == (200, ONNX)
+
+    @pytest.mark.parametrize("range", ["bytes=5000-", "bytes=-0"])
+    def test_a_range_beyond_the_end_is_refused(
+        self, range: str, reader: TestClient, written: OperationRecord
+    ) -> None:
+        answer = reader.get(_url(written, "/files/student.onnx"), headers={"Range": range})
         assert answer.status_code == 416
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.json()["code"] == "range_not_satisfiable"
+        assert answer.headers["content-range"] == f"bytes */{len(ONNX)}"
 
     def test_a_file_that_is_known_is_not_sent_again(
         self, reader: TestClient, written: OperationRecord
@@ -234,6 +244,7 @@ class TestFiles:
         known = reader.get(url, headers={"If-None-Match": f'"other", {ETAG}'})
         assert (known.status_code, known.content, known.headers["etag"]) == (304, b"", ETAG)
         assert reader.get(url, headers={"If-None-Match": '"other"'}).status_code == 200
+        assert reader.get(url, headers={"If-None-Match": "*"}).status_code == 304
 
     def test_nothing_else_is_found(
         self, reader: TestClient, written: OperationRecord, digits: StudyRecord

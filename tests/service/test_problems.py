@@ -680,7 +680,27 @@ class TestETags:
         client = recorded.client("launch")
         body = {"json": {"labels": {}}} if method == "PATCH" else {}
         answer = client.request(method, "/studies/digits", headers={"If-Match": header}, **body)
-        problem_of(answer, 412, "stale_etag")
+        assert "anew" in problem_of(answer, 412, "stale_etag")["hint"]
+
+    def test_of_several_etags_any_may_fit_and_a_weak_one_never(
+        self, digits: StudyRecord, launcher: TestClient
+    ) -> None:
+        etag = launcher.get("/studies/digits").headers["etag"]
+        for before, after in (('"x", ', ""), ("", ',"0-0"'), ('W/"x" , ', "")):
+            listed = {"If-Match": before + etag + after}
+            answer = launcher.patch("/studies/digits", json={}, headers=listed)
+            assert (listed, answer.status_code) == (listed, 200)
+            etag = answer.headers["etag"]
+        for listed in (f"W/{etag}", f'"x", W/{etag}'):
+            answer = launcher.patch("/studies/digits", json={}, headers={"If-Match": listed})
+            problem_of(answer, 412, "stale_etag")
+
+    def test_any_etag_is_known_of_a_study_that_is_there(
+        self, digits: StudyRecord, launcher: TestClient
+    ) -> None:
+        anything = {"If-None-Match": "*"}
+        assert launcher.get("/studies/digits", headers=anything).status_code == 304
+        assert launcher.get("/studies/none", headers=anything).status_code == 404
 
     def test_a_stale_etag_changes_nothing(self, digits: StudyRecord, launcher: TestClient) -> None:
         stale = {"If-Match": launcher.get("/studies/digits").headers["etag"]}
