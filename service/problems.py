@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Match
 
 from autokd import errors
 from autokd.inspector import InspectorBusyError, InspectorError, InspectorTimeoutError
@@ -24,6 +25,9 @@ from service.uploads import TooLargeError, UploadError
 _LOG = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
+
+ENDLESS = "/api/v1/events"
+"""The one path whose GET has no end, so that a HEAD can not be answered like it."""
 
 _MOST_FIELDS = 100
 _SHOWN = 100
@@ -232,11 +236,15 @@ def add_handlers(app: FastAPI, not_found: Callable[[Request], Response | None]) 
             return page
         code = _OF_STATUS.get(error.status_code, "error")
         detail = str(error.detail)
+        headers = error.headers
         if error.status_code == 404:
             detail = f"there is nothing at {request.url.path}"
         elif error.status_code == 405:
-            detail = f"{request.method} is not possible at {request.url.path}"
-        return problem(request, error.status_code, code, detail, headers=error.headers)
+            headers = {"Allow": ", ".join(_methods_at(request, app))}
+            detail = (
+                f"{request.method} is not possible at {request.url.path}, only {headers['Allow']}"
+            )
+        return problem(request, error.status_code, code, detail, headers=headers)
 
     @app.exception_handler(RequestValidationError)
     def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
@@ -252,6 +260,20 @@ def add_handlers(app: FastAPI, not_found: Callable[[Request], Response | None]) 
         count = len(fields)
         detail = f"the request has {count} mistake{'' if count == 1 else 's'}"
         return problem(request, 422, "invalid_request", detail, fields=fields)
+
+
+def _methods_at(request: Request, app: FastAPI) -> list[str]:
+    """What the path of a request can be asked for, by whichever route."""
+    methods = [
+        method
+        for method in ("GET", "POST", "PUT", "PATCH", "DELETE")
+        if any(
+            route.matches({**request.scope, "method": method})[0] is Match.FULL
+            for route in app.routes
+        )
+    ]
+    has_head = "GET" in methods and request.url.path != ENDLESS
+    return [*methods, "HEAD"] if has_head else methods
 
 
 def _is_unread(error: Mapping[str, Any]) -> bool:

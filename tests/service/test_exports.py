@@ -237,6 +237,13 @@ class TestFiles:
         assert answer.json()["code"] == "range_not_satisfiable"
         assert answer.headers["content-range"] == f"bytes */{len(ONNX)}"
 
+    def test_a_head_says_how_long_a_file_is(
+        self, reader: TestClient, written: OperationRecord
+    ) -> None:
+        head = reader.head(_url(written, "/files/student.onnx"))
+        assert (head.status_code, head.content) == (200, b"")
+        assert (head.headers["content-length"], head.headers["etag"]) == (str(len(ONNX)), ETAG)
+
     def test_a_file_that_is_known_is_not_sent_again(
         self, reader: TestClient, written: OperationRecord
     ) -> None:

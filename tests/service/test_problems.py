@@ -88,10 +88,23 @@ class TestStatus:
     def test_404_where_there_is_nothing(self, path: str, recorded: Service) -> None:
         problem_of(recorded.client("read").get(HOST + path), 404, "not_found")
 
-    def test_405_says_what_is_possible(self, recorded: Service) -> None:
-        answer = recorded.client("read").put("/studies")
-        problem_of(answer, 405, "method_not_allowed")
-        assert answer.headers["allow"]
+    @pytest.mark.parametrize(
+        ("method", "path", "allowed"),
+        [
+            ("PUT", "/studies", "GET, POST, HEAD"),
+            ("OPTIONS", "/studies/digits", "GET, PATCH, DELETE, HEAD"),
+            ("GET", "/session", "POST, DELETE"),
+            ("HEAD", "/events", "GET"),
+            ("POST", f"{HOST}/healthz", "GET, HEAD"),
+        ],
+    )
+    def test_405_says_all_that_is_possible(
+        self, method: str, path: str, allowed: str, recorded: Service
+    ) -> None:
+        answer = recorded.client("read").request(method, path)
+        assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
+        if method != "HEAD":
+            problem_of(answer, 405, "method_not_allowed")
 
     @pytest.mark.parametrize("announced", [True, False])
     @pytest.mark.parametrize("path", ["/studies", "/studies/digits:clone", "/session"])
@@ -242,6 +255,25 @@ class TestStatus:
             patched.setattr(Store, "create_study", fail)
             problem_of(launcher.post("/studies", json={"spec": spec}), 507, "storage_full")
         assert launcher.post("/studies", json={"spec": spec}).status_code == 201
+
+    @pytest.mark.parametrize(
+        ("path", "status"),
+        [
+            ("/studies/digits", 200),
+            ("/studies?page_size=0", 422),
+            ("/studies/none", 404),
+            ("/openapi.json", 200),
+            (HOST + "/static/app.js", 200),
+        ],
+    )
+    def test_head_is_answered_like_get_without_its_body(
+        self, path: str, status: int, recorded: Service
+    ) -> None:
+        client = recorded.client("read")
+        request = {"X-Request-ID": "mine-1"}
+        got, head = client.get(path, headers=request), client.head(path, headers=request)
+        assert (got.status_code, head.status_code, head.content) == (status, status, b"")
+        assert head.headers == got.headers
 
     def test_a_request_id_that_is_none_is_replaced(self, recorded: Service) -> None:
         headers = {"X-Request-ID": "a b;c"}
