@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any
 
@@ -197,25 +198,13 @@ def add_handlers(app: FastAPI, not_found: Callable[[Request], Response | None]) 
             (status, code) for kind, status, code in _OF_ERRORS if isinstance(error, kind)
         )
         headers = {"Retry-After": "5"} if code in _PASSING else None
-        fields = None
-        detail = error.message
         if code in _UNTOLD:
             _LOG.error("%s", error)
             hint = "the server's log says more, under this request id"
             return problem(request, status, code, _UNTOLD[code], hint=hint, headers=headers)
         if isinstance(error, errors.SpecError):
-            detail = detail.partition("\n")[0].rstrip(":")
-            fields = [
-                FieldProblem(
-                    pointer=pointer_to("spec", *filter(None, mistake.path.split("."))),
-                    message=redact(mistake.message),
-                    hint=mistake.hint,
-                )
-                for mistake in error.mistakes
-            ]
-        return problem(
-            request, status, code, detail, hint=error.hint, fields=fields, headers=headers
-        )
+            return _refused(request, _of_spec(error, lambda path: pointer_to("spec", *path)))
+        return problem(request, status, code, error.message, hint=error.hint, headers=headers)
 
     @app.exception_handler(Refusal)
     def _refused(request: Request, error: Refusal) -> JSONResponse:
@@ -260,6 +249,35 @@ def add_handlers(app: FastAPI, not_found: Callable[[Request], Response | None]) 
         count = len(fields)
         detail = f"the request has {count} mistake{'' if count == 1 else 's'}"
         return problem(request, 422, "invalid_request", detail, fields=fields)
+
+
+@contextmanager
+def pointing(pointer: Callable[[Sequence[str]], str]) -> Iterator[None]:
+    """Points to mistakes of a spec where a request has them that holds no whole spec.
+
+    Args:
+        pointer: what to point to in the body, for the path of a mistake in the spec.
+
+    Raises:
+        Refusal: there are some.
+    """
+    try:
+        yield
+    except errors.SpecError as error:
+        raise _of_spec(error, pointer) from error
+
+
+def _of_spec(error: errors.SpecError, pointer: Callable[[Sequence[str]], str]) -> Refusal:
+    detail = error.message.partition("\n")[0].rstrip(":")
+    fields = [
+        FieldProblem(
+            pointer=pointer([*filter(None, mistake.path.split("."))]),
+            message=redact(mistake.message),
+            hint=mistake.hint,
+        )
+        for mistake in error.mistakes
+    ]
+    return Refusal(422, "invalid_spec", detail, hint=error.hint, fields=fields)
 
 
 def _methods_at(request: Request, app: FastAPI) -> list[str]:

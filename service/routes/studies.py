@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Annotated, Any
 
@@ -26,7 +27,7 @@ from service.intake import admitted_spec, shown_spec
 from service.names import Kind, id_of
 from service.once import OnceRoute
 from service.paging import PagingOf
-from service.problems import RESPONSES, Refusal
+from service.problems import RESPONSES, Refusal, pointer_to, pointing
 from service.schemas import (
     EXAMPLE_SPEC,
     CheckResult,
@@ -187,7 +188,8 @@ def change_study(
     if changes.labels is not None:
         given["labels"] = changes.labels
     if changes.limits is not None:
-        spec = read_study(steering.with_limits(study.spec, changes.limits))
+        with pointing(_in_limits):
+            spec = read_study(steering.with_limits(study.spec, changes.limits))
         given["spec"] = spec.model_dump(mode="json")
     changed = store.change_study(study.id, version=_version(if_match, study), **given)
     return _answer(changed, store, studies, response)
@@ -272,7 +274,7 @@ def extend_study(
     response: Response,
 ) -> Any:
     """Goes on with larger limits, also when the study has ended."""
-    with within_quota(caller, store) as run:
+    with pointing(_in_limits), within_quota(caller, store) as run:
         if study.wish is not StudyWish.RUN:
             run.add(study.id)
         extended = steering.extend(store, study, extension.limits)
@@ -290,8 +292,9 @@ def clone_study(
     response: Response,
 ) -> Any:
     """Queues a new study from the file of this one, with changes."""
-    content = steering.with_changes(shown_spec(study.spec, settings, store), cloning.changes)
-    spec = admitted_spec({**content, "name": cloning.name}, settings, store, caller)
+    with pointing(lambda path: _in_changes(path, cloning.changes)):
+        content = steering.with_changes(shown_spec(study.spec, settings, store), cloning.changes)
+        spec = admitted_spec({**content, "name": cloning.name}, settings, store, caller)
     new = NewStudy(spec={}, labels=cloning.labels, paused=cloning.paused)
     cloned = _launch(spec, new, caller, store)
     response.headers["Location"] = f"/api/v1/studies/{id_of(Kind.STUDY, cloned.id)}"
@@ -410,6 +413,20 @@ def _wish(
 def _answer(study: StudyRecord, store: Store, studies: StudiesOf, response: Response) -> Any:
     response.headers["ETag"] = etag_of(study)
     return study_json(study, store, studies)
+
+
+def _in_limits(path: Sequence[str]) -> str:
+    """Where a body that holds a study's limits alone has the mistake of a spec."""
+    return pointer_to("limits", *path[1:]) if path[:1] == ["limits"] else "/limits"
+
+
+def _in_changes(path: Sequence[str], changes: Mapping[str, Any]) -> str:
+    """Where a body of changes by dotted path has the mistake of a spec, if in one of them."""
+    for length in range(len(path), 0, -1):
+        change = ".".join(path[:length])
+        if change in changes:
+            return pointer_to("changes", change, *path[length:])
+    return "/name" if path == ["name"] else "/changes"
 
 
 def _has_label(study: StudyRecord, text: str) -> bool:

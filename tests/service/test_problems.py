@@ -200,6 +200,26 @@ class TestStatus:
         (field,) = problem_of(answer, 422, "invalid_request")["errors"]
         assert field == {"pointer": pointer, "message": message}
 
+    @pytest.mark.parametrize(
+        ("method", "path", "body", "pointer"),
+        [
+            ("PATCH", "", {"limits": {"trials": -1}}, "/limits/trials"),
+            ("PATCH", "", {"limits": {"years": 1}}, "/limits/years"),
+            ("POST", ":extend", {"limits": {"trials": -1}}, "/limits/trials"),
+            ("POST", ":clone", {"changes": {"limits.trials": -1}}, "/changes/limits.trials"),
+            ("POST", ":clone", {"changes": {"limits": {"trials": -1}}}, "/changes/limits/trials"),
+            ("POST", ":clone", {"changes": {"data.name.x": 1}}, "/changes/data.name.x"),
+        ],
+    )
+    def test_422_points_to_what_was_sent_where_a_part_of_a_study_was(
+        self, method: str, path: str, body: dict[str, Any], pointer: str, recorded: Service
+    ) -> None:
+        if path == ":clone":
+            body = {"name": "more", **body}
+        answer = recorded.client("launch").request(method, f"/studies/digits{path}", json=body)
+        problem = problem_of(answer, 422, "invalid_spec")
+        assert [one["pointer"] for one in problem["errors"]] == [pointer]
+
     def test_422_lists_a_hundred_mistakes_at_most(self, recorded: Service) -> None:
         body = {"name": "a", "changes": {}, **{f"field{n}": n for n in range(1000)}}
         answer = recorded.client("launch").post("/studies/digits:clone", json=body)
