@@ -21,6 +21,7 @@ from autokd.spec.text import read_yaml
 from autokd.store import Store, StudyRecord
 from autokd.trial import StudyState, StudyWish
 from service.access import Caller, Launcher, Reader, within_quota
+from service.bodies import refuse_repeats
 from service.context import AnyStudyOf, SettingsOf, StoreOf, StudiesOf, StudyOf, inspected
 from service.etags import is_known
 from service.intake import admitted_spec, shown_spec
@@ -335,6 +336,7 @@ async def _new_study(request: Request) -> NewStudy:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     body = await request.body()
     if kind == "application/json":
+        refuse_repeats(body)
         try:
             return NewStudy.model_validate_json(body)
         except ValidationError as error:

@@ -220,6 +220,23 @@ class TestStatus:
         problem = problem_of(answer, 422, "invalid_spec")
         assert [one["pointer"] for one in problem["errors"]] == [pointer]
 
+    @pytest.mark.parametrize(
+        ("path", "body"),
+        [
+            ("/studies", b'{"spec": {"seed": 1, "seed": 2}}'),
+            ("/studies", b'{"spec": {}, "spec": {}}'),
+            ("/studies/digits:clone", b'{"name": "a", "name": "b"}'),
+            ("/studies/digits:extend", b'{"limits": {"trials": 8, "trials": 9}}'),
+            ("/session", b'{"token": "a", "token": "b"}'),
+        ],
+    )
+    def test_422_for_a_field_that_comes_twice(
+        self, path: str, body: bytes, recorded: Service
+    ) -> None:
+        answer = recorded.client("launch").post(path, content=body, headers=JSON)
+        (field,) = problem_of(answer, 422, "invalid_request")["errors"]
+        assert re.fullmatch("expected one field '[a-z]+', got two", field["message"])
+
     def test_422_lists_a_hundred_mistakes_at_most(self, recorded: Service) -> None:
         body = {"name": "a", "changes": {}, **{f"field{n}": n for n in range(1000)}}
         answer = recorded.client("launch").post("/studies/digits:clone", json=body)
