@@ -20,7 +20,7 @@ from autokd.errors import NotFoundError
 from autokd.spec import ExportFormat, Quantity
 from autokd.store import OperationRecord, Store
 from service.access import Launcher, Reader
-from service.context import AnyStudyOf, SettingsOf, StoreOf, StudiesOf, StudyOf
+from service.context import SettingsOf, StoreOf, StudiesOf, StudyOf
 from service.etags import is_known
 from service.intake import shown_spec
 from service.names import Kind, id_of, number_of
@@ -140,7 +140,7 @@ def create_export(
 @router.get("/studies/{study}/exports", response_model=Page[Export])
 def list_exports(
     _caller: Reader,
-    study: AnyStudyOf,
+    study: StudyOf,
     store: StoreOf,
     settings: SettingsOf,
     paging: PagingOf,

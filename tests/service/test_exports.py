@@ -281,5 +281,6 @@ class TestDeleting:
     ) -> None:
         service.store.hide_study(digits.id)
         assert launcher.get(_url(written)).status_code == 200
+        assert launcher.get("/studies/std_1/exports").status_code == 404  # as its trials are
         service.store.delete_study(digits.id)
         assert launcher.get(_url(written)).status_code == 404
