@@ -10,7 +10,8 @@ from pathlib import Path
 
 from autokd.errors import StorageFullError
 
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Of an OSError: the disk, what a user may have of it, or the largest file there is full."""
 
 
 def write_atomically(path: Path, parts: Iterable[bytes | memoryview]) -> None:
@@ -32,7 +33,7 @@ def write_atomically(path: Path, parts: Iterable[bytes | memoryview]) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             beside.unlink()
-        if error.errno in _FULL:
+        if error.errno in NO_SPACE:
             raise StorageFullError(
                 f"no space left to write {path}", hint="free some space and run again"
             ) from error
