@@ -7,6 +7,7 @@ import logging
 import math
 import re
 import time
+from http import HTTPStatus
 
 from anyio import to_thread
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -243,7 +244,7 @@ _UNEXPECTED = Problem(
 
 def _too_large(limit: int) -> Problem:
     return Problem(
-        title="Content Too Large",
+        title=HTTPStatus(413).phrase,
         status=413,
         code="too_large",
         detail=f"expected a body of at most {limit} bytes",

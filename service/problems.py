@@ -204,7 +204,13 @@ def add_handlers(app: FastAPI, not_found: Callable[[Request], Response | None]) 
             return problem(request, status, code, _UNTOLD[code], hint=hint, headers=headers)
         if isinstance(error, errors.SpecError):
             return _refused(request, _of_spec(error, lambda path: pointer_to("spec", *path)))
-        return problem(request, status, code, error.message, hint=error.hint, headers=headers)
+        fields = None
+        if isinstance(error, UrlRefusedError):
+            message = redact(error.message)
+            fields = [FieldProblem(pointer="/url", message=message, hint=error.hint)]
+        return problem(
+            request, status, code, error.message, hint=error.hint, fields=fields, headers=headers
+        )
 
     @app.exception_handler(Refusal)
     def _refused(request: Request, error: Refusal) -> JSONResponse:

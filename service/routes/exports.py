@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Response
 from fastapi import Path as PathParameter
-from pydantic import AfterValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 from starlette.responses import FileResponse, MalformedRangeHeader, RangeNotSatisfiable
 
 from autokd import analysis
@@ -27,7 +27,7 @@ from service.names import Kind, id_of, number_of
 from service.once import OnceRoute
 from service.paging import PagingOf
 from service.problems import RESPONSES, Refusal
-from service.schemas import Given, Moment, Operation, Page, Told
+from service.schemas import Given, Moment, Operation, Page, Told, size_of
 from service.settings import Settings
 from service.showing import operation_json
 
@@ -39,13 +39,7 @@ _DESCRIPTION, _CARD = "student.json", "README.md"
 _LARGEST_TRIAL = 2**31 - 1
 
 
-def _absolute(quantity: Quantity) -> Quantity:
-    if quantity.relative:
-        raise ValueError(f"expected a size like 20k or 64KiB, got {quantity.text!r}")
-    return quantity
-
-
-Size = Annotated[Quantity, AfterValidator(_absolute)]
+Size = Annotated[Quantity, BeforeValidator(size_of)]
 
 
 class NewExport(Given):

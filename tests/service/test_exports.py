@@ -120,6 +120,15 @@ class TestAsking:
             assert (asked, answer.status_code, answer.json()["code"]) == (asked, status, code)
         assert service.store.operations(digits.id) == []
 
+    @pytest.mark.parametrize("size", ["0.1x", "zzz", "5ms"])
+    def test_what_is_no_size_is_said_once(
+        self, size: str, launcher: TestClient, digits: StudyRecord
+    ) -> None:
+        asked = {"best": True, "max_parameters": size}
+        answer = launcher.post("/studies/digits/exports", json=asked)
+        (mistake,) = answer.json()["errors"]
+        assert mistake["message"] == f"expected a size like 20k or 64KiB; got {size!r}"
+
     def test_asking_takes_a_token_that_may_launch(
         self, reader: TestClient, digits: StudyRecord, written: OperationRecord
     ) -> None:

@@ -118,6 +118,16 @@ class TestStatus:
         answer = recorded.client("launch").post(path, content=content, headers=JSON)
         problem_of(answer, 413, "too_large")
 
+    def test_413_has_one_title(self, recorded: Service) -> None:
+        client, long = recorded.client("launch"), b"#" * 2_000_000
+        titles = {
+            problem_of(client.post("/studies", content=content, headers=YAML), 413, "too_large")[
+                "title"
+            ]
+            for content in (long, long[:100_000], iter([long]))
+        }
+        assert len(titles) == 1
+
     def test_413_for_a_study_file_of_a_hundred_kilobytes(self, recorded: Service) -> None:
         answer = recorded.client("launch").post("/studies", content="#" * 100_000, headers=YAML)
         problem_of(answer, 413, "too_large")
