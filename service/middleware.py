@@ -7,6 +7,7 @@ import logging
 import math
 import re
 import time
+from http import HTTPStatus
 
 from anyio import to_thread
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -18,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from autokd.store import Store
 from service import logs
 from service.access import SAFE_METHODS
-from service.problems import MEDIA_TYPE, Problem
+from service.problems import ENDLESS, MEDIA_TYPE, Problem
 from service.redaction import redact
 from service.settings import Settings
 
@@ -78,7 +79,8 @@ class Envelope:
     """Goes around the whole app.
 
     It refuses hosts that the service does not answer to and bodies that are too large, gives each
-    request an id and each answer its headers, and notes what was asked.
+    request an id and each answer its headers, answers HEAD as GET without a body, and notes what
+    was asked.
     """
 
     def __init__(self, app: ASGIApp, settings: Settings, figures: Figures, store: Store) -> None:
@@ -98,6 +100,8 @@ class Envelope:
         scope.setdefault("state", {})["request_id"] = request_id
         began = time.perf_counter()
         status = 0  # no answer yet
+        is_head = scope["method"] == "HEAD" and scope["path"] != ENDLESS
+        asked: Scope = {**scope, "method": "GET"} if is_head else scope
 
         async def answer(message: Message) -> None:
             nonlocal status
@@ -108,6 +112,8 @@ class Envelope:
                     given.setdefault(name, value)
                 if scope["path"].startswith("/api/"):
                     given.setdefault("cache-control", "no-store")
+            elif is_head and message["type"] == "http.response.body":
+                message["body"] = b""
             await send(message)
 
         token = logs.request_id.set(request_id)
@@ -117,7 +123,7 @@ class Envelope:
                 await _send(refusal, scope, answer)
             else:
                 limit = math.inf if _is_upload(scope) else self.settings.body_bytes
-                await self.app(scope, _limited(receive, limit), answer)
+                await self.app(asked, _limited(receive, limit), answer)
         except ClientDisconnect:
             _LOG.info("the sender hung up")
         except Exception:  # the last place where a request can be answered
@@ -126,6 +132,7 @@ class Envelope:
                 raise
             await _send(_UNEXPECTED, scope, answer)
         finally:
+            scope["route"] = asked.get("route")
             self._note(scope, status, time.perf_counter() - began)
             await self._audit(scope, status, request_id)
             logs.request_id.reset(token)
@@ -237,7 +244,7 @@ _UNEXPECTED = Problem(
 
 def _too_large(limit: int) -> Problem:
     return Problem(
-        title="Content Too Large",
+        title=HTTPStatus(413).phrase,
         status=413,
         code="too_large",
         detail=f"expected a body of at most {limit} bytes",

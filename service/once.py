@@ -12,6 +12,7 @@ from fastapi.routing import APIRoute
 
 from autokd.store import Store, one_request
 from service.access import authenticate
+from service.bodies import refuse_repeats
 from service.problems import Refusal
 from service.redaction import without_own_secrets
 
@@ -27,7 +28,10 @@ _KEPT_HEADERS = ("location", "etag", "content-type")
 
 
 class OnceRoute(APIRoute):
-    """A route whose POSTs, with an `Idempotency-Key`, are done once and answered alike."""
+    """A route whose POSTs, with an `Idempotency-Key`, are done once and answered alike.
+
+    Bodies have each of their fields once.
+    """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         if "POST" in (options.get("methods") or ()):
@@ -40,6 +44,8 @@ class OnceRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def once(request: Request) -> Response:
+            if self.body_field is not None:  # what FastAPI is to read as JSON
+                refuse_repeats(await request.body())
             key = request.headers.get(HEADER)
             if request.method != "POST" or key is None:
                 return await handle(request)

@@ -67,6 +67,19 @@ _SPECIAL = {
         ),
     }.items()
 }
+_WHY = {
+    "cloud metadata": "of a cloud's metadata service",
+    "loopback": "of this machine itself (loopback)",
+    "private": "of a private network",
+    "carrier-grade NAT": "of a network behind carrier-grade NAT",
+    "unspecified": "that is unspecified",
+    "link-local": "of the local link",
+    "multicast": "that is multicast",
+    "IPv4-in-IPv6": "of IPv6 that holds one of IPv4",
+    "reserved": "that is reserved",
+}
+"""What is said of an address by its kind."""
+
 _PUBLIC_IPV6 = ip_network("2000::/3")
 _INTRANET = frozenset({"loopback", "private", "carrier-grade NAT"})
 
@@ -158,12 +171,12 @@ class Outbound:
         if parsed.scheme not in (("http", "https") if trusted else ("https",)):
             raise UrlRefusedError(
                 f"expected a URL that begins with https://, got {parsed.scheme or 'no'!r} scheme",
-                hint="the operator can allow http to a host of the intranet",
+                hint="the operator can allow http to a host of the intranet: AUTOKD_WEBHOOK_HOSTS",
             )
         if not exact and port not in self.ports and not (trusted and port == 80):
             raise UrlRefusedError(
                 f"expected port {' or '.join(map(str, sorted(self.ports)))}, got {port}",
-                hint="the operator can allow another port of a host",
+                hint="the operator can allow another port of a host: AUTOKD_WEBHOOK_HOSTS",
             )
         is_name = len(host) <= _LONGEST_NAME and _NAME.fullmatch(host)
         if not is_name and not _is_address(host):
@@ -259,9 +272,12 @@ def _check_addresses(host: str, addresses: list[str], trusted: bool) -> None:
     for kind in map(kind_of, addresses):
         if kind and not (trusted and kind in _INTRANET):
             # Without the address: the one who asks may be mapping the operator's network.
+            verb = "is" if _is_address(host) else "has"
             raise UrlRefusedError(
-                f"expected a host with public addresses, but {host} has a {kind} one",
-                hint="the operator can allow a host of the intranet",
+                f"expected a host with public addresses, but {host} {verb} an address {_WHY[kind]}",
+                hint="the operator can allow a host of the intranet: AUTOKD_WEBHOOK_HOSTS"
+                if kind in _INTRANET
+                else "the operator can allow no such address",
             )
 
 

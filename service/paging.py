@@ -17,6 +17,7 @@ from service.problems import Refusal
 Item = TypeVar("Item")
 
 _MOST = 500
+_FARTHEST = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Paging:
     """Which part of a list is wanted.
 
     Attributes:
-        offset: items before it.
+        offset: items before it, or another number that says where the list begins.
         size: how many.
         fingerprint: of all that says which list it is.
     """
@@ -38,9 +39,13 @@ class Paging:
         end = self.offset + self.size
         return {
             "items": [show(item) for item in items[self.offset : end]],
-            "next_page_token": _token(end, self.fingerprint) if end < len(items) else None,
+            "next_page_token": self.token(end) if end < len(items) else None,
             "total": len(items),
         }
+
+    def token(self, offset: int) -> str:
+        """The page token of the same list from another place on."""
+        return base64.urlsafe_b64encode(f"{offset}:{self.fingerprint}".encode()).decode()
 
 
 async def _paging(
@@ -58,14 +63,10 @@ async def _paging(
     return Paging(offset, min(page_size, _MOST), fingerprint)
 
 
-def _token(offset: int, fingerprint: str) -> str:
-    return base64.urlsafe_b64encode(f"{offset}:{fingerprint}".encode()).decode()
-
-
 def _offset(token: str, fingerprint: str) -> int:
     try:
         offset, _, of = base64.urlsafe_b64decode(token.encode()).decode().partition(":")
-        if of == fingerprint and offset.isdecimal():
+        if of == fingerprint and offset.isdecimal() and int(offset) <= _FARTHEST:
             return int(offset)
     except (binascii.Error, UnicodeError):
         pass

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any
 
@@ -12,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Match
 
 from autokd import errors
 from autokd.inspector import InspectorBusyError, InspectorError, InspectorTimeoutError
@@ -24,6 +26,9 @@ from service.uploads import TooLargeError, UploadError
 _LOG = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
+
+ENDLESS = "/api/v1/events"
+"""The one path whose GET has no end, so that a HEAD can not be answered like it."""
 
 _MOST_FIELDS = 100
 _SHOWN = 100
@@ -193,24 +198,18 @@ def add_handlers(app: FastAPI, not_found: Callable[[Request], Response | None]) 
             (status, code) for kind, status, code in _OF_ERRORS if isinstance(error, kind)
         )
         headers = {"Retry-After": "5"} if code in _PASSING else None
-        fields = None
-        detail = error.message
         if code in _UNTOLD:
             _LOG.error("%s", error)
             hint = "the server's log says more, under this request id"
             return problem(request, status, code, _UNTOLD[code], hint=hint, headers=headers)
         if isinstance(error, errors.SpecError):
-            detail = detail.partition("\n")[0].rstrip(":")
-            fields = [
-                FieldProblem(
-                    pointer=pointer_to("spec", *filter(None, mistake.path.split("."))),
-                    message=redact(mistake.message),
-                    hint=mistake.hint,
-                )
-                for mistake in error.mistakes
-            ]
+            return _refused(request, _of_spec(error, lambda path: pointer_to("spec", *path)))
+        fields = None
+        if isinstance(error, UrlRefusedError):
+            message = redact(error.message)
+            fields = [FieldProblem(pointer="/url", message=message, hint=error.hint)]
         return problem(
-            request, status, code, detail, hint=error.hint, fields=fields, headers=headers
+            request, status, code, error.message, hint=error.hint, fields=fields, headers=headers
         )
 
     @app.exception_handler(Refusal)
@@ -232,11 +231,15 @@ def add_handlers(app: FastAPI, not_found: Callable[[Request], Response | None]) 
             return page
         code = _OF_STATUS.get(error.status_code, "error")
         detail = str(error.detail)
+        headers = error.headers
         if error.status_code == 404:
             detail = f"there is nothing at {request.url.path}"
         elif error.status_code == 405:
-            detail = f"{request.method} is not possible at {request.url.path}"
-        return problem(request, error.status_code, code, detail, headers=error.headers)
+            headers = {"Allow": ", ".join(_methods_at(request, app))}
+            detail = (
+                f"{request.method} is not possible at {request.url.path}, only {headers['Allow']}"
+            )
+        return problem(request, error.status_code, code, detail, headers=headers)
 
     @app.exception_handler(RequestValidationError)
     def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
@@ -252,6 +255,49 @@ def add_handlers(app: FastAPI, not_found: Callable[[Request], Response | None]) 
         count = len(fields)
         detail = f"the request has {count} mistake{'' if count == 1 else 's'}"
         return problem(request, 422, "invalid_request", detail, fields=fields)
+
+
+@contextmanager
+def pointing(pointer: Callable[[Sequence[str]], str]) -> Iterator[None]:
+    """Points to mistakes of a spec where a request has them that holds no whole spec.
+
+    Args:
+        pointer: what to point to in the body, for the path of a mistake in the spec.
+
+    Raises:
+        Refusal: there are some.
+    """
+    try:
+        yield
+    except errors.SpecError as error:
+        raise _of_spec(error, pointer) from error
+
+
+def _of_spec(error: errors.SpecError, pointer: Callable[[Sequence[str]], str]) -> Refusal:
+    detail = error.message.partition("\n")[0].rstrip(":")
+    fields = [
+        FieldProblem(
+            pointer=pointer([*filter(None, mistake.path.split("."))]),
+            message=redact(mistake.message),
+            hint=mistake.hint,
+        )
+        for mistake in error.mistakes
+    ]
+    return Refusal(422, "invalid_spec", detail, hint=error.hint, fields=fields)
+
+
+def _methods_at(request: Request, app: FastAPI) -> list[str]:
+    """What the path of a request can be asked for, by whichever route."""
+    methods = [
+        method
+        for method in ("GET", "POST", "PUT", "PATCH", "DELETE")
+        if any(
+            route.matches({**request.scope, "method": method})[0] is Match.FULL
+            for route in app.routes
+        )
+    ]
+    has_head = "GET" in methods and request.url.path != ENDLESS
+    return [*methods, "HEAD"] if has_head else methods
 
 
 def _is_unread(error: Mapping[str, Any]) -> bool:

@@ -22,6 +22,7 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
+from autokd.spec import Quantity
 from service.names import NAME, is_id
 from service.problems import Problem
 
@@ -67,6 +68,22 @@ class Spelled:
         if re.fullmatch(self.pattern, text) is None:
             raise ValueError(f"expected {self.words}")
         return text
+
+
+def size_of(given: str | float) -> Quantity:
+    """The size that a text like `20k` or `64KiB` spells, which needs no teacher to be one.
+
+    Raises:
+        ValueError: it spells none.
+    """
+    expected = "expected a size like 20k or 64KiB"
+    try:
+        quantity = Quantity.parse(given)
+    except ValueError as error:  # which speaks of sizes of other places too
+        raise ValueError(expected) from error
+    if quantity.relative or quantity.text.endswith("ms"):
+        raise ValueError(expected)
+    return quantity
 
 
 def _no_id(name: str) -> str:

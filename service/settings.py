@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,9 @@ class Settings(BaseSettings):
     Every field is an environment variable too: `storage` is `AUTOKD_STORAGE`.
     """
 
-    model_config = SettingsConfigDict(env_prefix="AUTOKD_", extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="AUTOKD_", extra="forbid", frozen=True, enable_decoding=False
+    )
 
     storage: str = Field("autokd.db", description="Database: a path, or an SQLAlchemy URL.")
     files: Path | None = Field(
@@ -56,6 +59,19 @@ class Settings(BaseSettings):
         description="How long the audit log, operations and webhook messages that ended are kept.",
     )
     check_seconds: float = Field(120.0, gt=0, description="How long a check of a study may take.")
+
+    @field_validator("allowed_hosts", "image_folders", "webhook_hosts", mode="before")
+    @classmethod
+    def _from_json(cls, given: Any) -> Any:
+        """Read here, since pydantic's own error for it would be none of validation."""
+        if not isinstance(given, str):
+            return given
+        try:
+            return json.loads(given)
+        except ValueError as error:
+            raise ValueError(
+                f'expected JSON, like ["hooks.lan"] or {{"name": "folder"}}; got {given!r}'
+            ) from error
 
     @field_validator("host")
     @classmethod
@@ -108,7 +124,7 @@ def settings_from(given: dict[str, Any]) -> Settings:
         return Settings(**given)
     except ValidationError as error:
         raise SpecError(
-            "the service's settings",
+            "the service's configuration",
             [
                 Mistake(".".join(map(str, one["loc"])), one["msg"].removeprefix("Value error, "))
                 for one in error.errors()

@@ -25,7 +25,7 @@ from autokd.errors import AutokdError
 _LOG = logging.getLogger(__name__)
 
 _SILENCE_SECONDS = 45.0
-"""A server says something every 15 seconds, if only that nothing is new."""
+"""A server says something every 10 seconds, if only that nothing is new."""
 
 _WAITS = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 30.0, 30.0)
 """Seconds before each attempt to be connected again."""

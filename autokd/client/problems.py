@@ -113,7 +113,7 @@ _OF_STATUS: Mapping[int, Callable[..., AutokdError]] = {
 
 
 def _mistake(field: Mapping[str, Any]) -> Mistake:
-    parts = str(field.get("pointer", "")).removeprefix("/spec").split("/")
+    parts = str(field.get("pointer", "")).removeprefix("/spec").removeprefix("/changes").split("/")
     path = ".".join(part.replace("~1", "/").replace("~0", "~") for part in parts if part)
     return Mistake(path, str(field.get("message", "")), field.get("hint"))
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from autokd.budget import Budget
+from autokd.budget import Budget, in_words
 from autokd.errors import NotFoundError, NothingFeasibleError
 from autokd.multiobjective.dominance import is_non_dominated, non_dominated_ranks
 from autokd.multiobjective.hypervolume import hypervolume
@@ -95,12 +95,9 @@ class ParetoFront:
         feasible = [trial for trial, excess in zip(self.competing, over, strict=True) if not excess]
         if not feasible:
             nearest = int(np.argmin([max(excess.values()) for excess in over]))
-            excess = ", ".join(
-                f"{1 + share:.3g}x the limit of {name}" for name, share in over[nearest].items()
-            )
             raise NothingFeasibleError(
                 f"expected a finished trial within the budget, got {len(over)} over it; the "
-                f"nearest, trial {self.competing[nearest].number}, has {excess}",
+                f"nearest, trial {self.competing[nearest].number}, has {in_words(over[nearest])}",
                 hint="search again with this budget, or raise the limit",
             )
         return min(feasible, key=_by(self.objectives[0]))

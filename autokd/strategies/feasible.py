@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
+from autokd.budget import in_words
 from autokd.errors import NothingFeasibleError
 from autokd.space import Choices
 from autokd.strategies.base import Candidate, Problem, SpaceExhausted
@@ -156,11 +157,8 @@ class CandidateFinder:
         return self._excesses[key]
 
     def _nothing_feasible(self) -> NothingFeasibleError:
-        nearest = ", ".join(
-            f"{1 + share:.3g}x the limit of {name}" for name, share in self._nearest.items()
-        )
         return NothingFeasibleError(
             f"expected an architecture within the budget, got none in {len(self._excesses):,} "
-            f"tries; the nearest has {nearest}",
+            f"tries; the nearest has {in_words(self._nearest)}",
             hint="raise the limit, or let the space hold smaller networks",
         )

@@ -11,21 +11,18 @@ from starlette.responses import HTMLResponse
 from autokd import analysis
 from autokd.analysis.report_html import report_html
 from autokd.report import summarise
-from autokd.spec import Quantity
 from service.access import Reader
 from service.context import SettingsOf, StoreOf, StudiesOf, StudyOf
 from service.intake import shown_record
 from service.problems import RESPONSES
 from service.routes.candidates import candidates_of
-from service.schemas import Choice, Figures, Moment, Objective, Row, Told, file_of
+from service.schemas import Choice, Figures, Moment, Objective, Row, Told, file_of, size_of
 
 router = APIRouter(tags=["analyses"], responses=RESPONSES)
 
 
 def _is_size(text: str) -> str:
-    quantity = Quantity.parse(text)
-    if quantity.relative or text.rstrip().endswith("ms"):
-        raise ValueError(f"expected a size like 20k or 64KiB, got {text!r}")
+    size_of(text)
     return text
 
 
@@ -311,4 +308,4 @@ def _limits(
         "macs": max_macs,
         "weight_bytes": max_weight,
     }
-    return {name: Quantity.parse(text).amount for name, text in given.items() if text is not None}
+    return {name: size_of(text).amount for name, text in given.items() if text is not None}

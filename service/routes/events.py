@@ -17,8 +17,11 @@ from service.problems import RESPONSES, Refusal
 
 router = APIRouter(tags=["events"], responses=RESPONSES)
 
-_QUIET_SECONDS = 15.0
+_QUIET_SECONDS = 10.0
 """After so long without an event a comment is sent, so that nobody takes the stream for dead."""
+
+_KNOWN_SECONDS = 5.0
+"""So long a token that was looked up is taken for valid; longer by one silence at most."""
 
 
 class EventStream(StreamingResponse):
@@ -66,7 +69,7 @@ async def stream_events(
         yield f"id: {begin}\nretry: 2000\n\n"
         known = time.monotonic()
         async for event in events:
-            if time.monotonic() - known >= _QUIET_SECONDS:
+            if event is None or time.monotonic() - known >= _KNOWN_SECONDS:
                 known = time.monotonic()
                 try:
                     await run_in_threadpool(authenticate, request)

@@ -12,21 +12,22 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Response
 from fastapi import Path as PathParameter
-from pydantic import AfterValidator, ConfigDict, Field, model_validator
-from starlette.responses import FileResponse
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
+from starlette.responses import FileResponse, MalformedRangeHeader, RangeNotSatisfiable
 
 from autokd import analysis
 from autokd.errors import NotFoundError
 from autokd.spec import ExportFormat, Quantity
 from autokd.store import OperationRecord, Store
 from service.access import Launcher, Reader
-from service.context import AnyStudyOf, SettingsOf, StoreOf, StudiesOf, StudyOf
+from service.context import SettingsOf, StoreOf, StudiesOf, StudyOf
+from service.etags import is_known
 from service.intake import shown_spec
 from service.names import Kind, id_of, number_of
 from service.once import OnceRoute
 from service.paging import PagingOf
-from service.problems import RESPONSES
-from service.schemas import Given, Moment, Operation, Page, Told
+from service.problems import RESPONSES, Refusal
+from service.schemas import Given, Moment, Operation, Page, Told, size_of
 from service.settings import Settings
 from service.showing import operation_json
 
@@ -38,13 +39,7 @@ _DESCRIPTION, _CARD = "student.json", "README.md"
 _LARGEST_TRIAL = 2**31 - 1
 
 
-def _absolute(quantity: Quantity) -> Quantity:
-    if quantity.relative:
-        raise ValueError(f"expected a size like 20k or 64KiB, got {quantity.text!r}")
-    return quantity
-
-
-Size = Annotated[Quantity, AfterValidator(_absolute)]
+Size = Annotated[Quantity, BeforeValidator(size_of)]
 
 
 class NewExport(Given):
@@ -139,7 +134,7 @@ def create_export(
 @router.get("/studies/{study}/exports", response_model=Page[Export])
 def list_exports(
     _caller: Reader,
-    study: AnyStudyOf,
+    study: StudyOf,
     store: StoreOf,
     settings: SettingsOf,
     paging: PagingOf,
@@ -172,7 +167,7 @@ def read_export(_caller: Reader, export: ExportId, store: StoreOf, settings: Set
         },
         206: {"description": "The part of it that a `Range` header names."},
         304: {"description": "It is the one that `If-None-Match` names."},
-        416: {"description": "It has no such part."},
+        416: {"description": "It has no such part.", "content": RESPONSES["default"]["content"]},
     },
 )
 def download_file(
@@ -182,8 +177,16 @@ def download_file(
     store: StoreOf,
     settings: SettingsOf,
     if_none_match: Annotated[str | None, Header()] = None,
+    _range: Annotated[
+        str | None,
+        Header(alias="Range", description="Of bytes; one that is none is ignored."),
+    ] = None,
+    _if_range: Annotated[
+        str | None,
+        Header(alias="If-Range", description="The ETag of the file that the part is of."),
+    ] = None,
 ) -> Response:
-    """Downloads a file of an export; its ETag is its SHA-256."""
+    """Downloads a file of an export, or a part of it; its ETag is its SHA-256."""
     found = _export(store, export)
     student = found.student(settings, store)
     files = {file["name"]: file for file in found.files(student)}
@@ -191,13 +194,13 @@ def download_file(
         raise NotFoundError(f"export {export} has no file {name!r}", hint=f"it has {[*files]}")
     etag = f'"{files[name]["sha256"]}"'
     headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
-    if if_none_match is not None and etag in if_none_match:
+    if is_known(if_none_match, etag):
         return Response(status_code=304, headers=headers)
     if name == _DESCRIPTION:
         headers["Content-Disposition"] = f'attachment; filename="{name}"'
         return Response(_text_of(student), headers=headers, media_type="application/json")
     kind = "text/markdown" if name == _CARD else "application/octet-stream"
-    return FileResponse(found.folder / name, filename=name, headers=headers, media_type=kind)
+    return _FileInParts(found.folder / name, filename=name, headers=headers, media_type=kind)
 
 
 @router.delete("/exports/{export}", status_code=204)
@@ -210,6 +213,24 @@ def delete_export(_caller: Launcher, export: ExportId, store: StoreOf) -> None:
     except FileNotFoundError as error:  # somebody else was quicker
         raise NotFoundError(f"the files of export {export} are deleted") from error
     shutil.rmtree(gone, ignore_errors=True)
+
+
+class _FileInParts(FileResponse):
+    """A file, or what a `Range` asks of it, refused as RFC 9110 and this API have it."""
+
+    @classmethod
+    def _parse_range_header(cls, http_range: str, file_size: int) -> list[tuple[int, int]]:
+        try:
+            return super()._parse_range_header(http_range, file_size)
+        except MalformedRangeHeader:
+            return []  # the whole file
+        except RangeNotSatisfiable as error:
+            raise Refusal(
+                416,
+                "range_not_satisfiable",
+                f"expected a part of the file's {file_size} bytes, got {http_range[:50]!r}",
+                headers={"Content-Range": f"bytes */{file_size}"},
+            ) from error
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from pydantic import Field
 
 import autokd
@@ -132,18 +132,13 @@ def read_storage(_caller: Reader, store: StoreOf) -> Any:
 
 
 @router.get("/audit_events", response_model=Page[AuditEvent])
-def list_audit_events(
-    _caller: Admin,
-    store: StoreOf,
-    page_size: Annotated[int, Query(ge=1, le=500)] = 50,
-    page_token: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None,
-) -> Any:
+def list_audit_events(_caller: Admin, store: StoreOf, paging: PagingOf) -> Any:
     """Lists requests that changed something or were refused, newest first."""
-    found = store.audits(page_token, page_size)
-    more = len(found) == page_size
+    found = store.audits(paging.offset or None, paging.size)  # a page begins after an event's id
+    more = len(found) == paging.size
     return {
         "items": [_audit(each) for each in found],
-        "next_page_token": str(found[-1].id) if more else None,
+        "next_page_token": paging.token(found[-1].id) if more else None,
         "total": store.count_audits(),
     }
 

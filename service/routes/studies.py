@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Annotated, Any
 
@@ -20,12 +21,14 @@ from autokd.spec.text import read_yaml
 from autokd.store import Store, StudyRecord
 from autokd.trial import StudyState, StudyWish
 from service.access import Caller, Launcher, Reader, within_quota
+from service.bodies import refuse_repeats
 from service.context import AnyStudyOf, SettingsOf, StoreOf, StudiesOf, StudyOf, inspected
+from service.etags import is_known
 from service.intake import admitted_spec, shown_spec
 from service.names import Kind, id_of
 from service.once import OnceRoute
 from service.paging import PagingOf
-from service.problems import RESPONSES, Refusal
+from service.problems import RESPONSES, Refusal, pointer_to, pointing
 from service.schemas import (
     EXAMPLE_SPEC,
     CheckResult,
@@ -161,7 +164,7 @@ def read_study_detail(
     etag = etag_of(study)
     # How a running study stands may change without an event: its process may have died.
     is_still = study.state is not StudyState.RUNNING
-    if is_still and if_none_match is not None and etag in if_none_match:
+    if is_known(if_none_match, etag if is_still else None):
         return Response(status_code=304, headers={"ETag": etag})
     response.headers["ETag"] = etag
     return study_detail_json(study, store, studies, settings)
@@ -186,9 +189,10 @@ def change_study(
     if changes.labels is not None:
         given["labels"] = changes.labels
     if changes.limits is not None:
-        spec = read_study(steering.with_limits(study.spec, changes.limits))
+        with pointing(_in_limits):
+            spec = read_study(steering.with_limits(study.spec, changes.limits))
         given["spec"] = spec.model_dump(mode="json")
-    changed = store.change_study(study.id, version=_version(if_match), **given)
+    changed = store.change_study(study.id, version=_version(if_match, study), **given)
     return _answer(changed, store, studies, response)
 
 
@@ -202,7 +206,9 @@ def delete_study(
     if_match: IfMatch = None,
 ) -> Any:
     """Deletes a study so that it can be brought back; its name is free at once."""
-    return _answer(store.hide_study(study.id, version=_version(if_match)), store, studies, response)
+    return _answer(
+        store.hide_study(study.id, version=_version(if_match, study)), store, studies, response
+    )
 
 
 @router.post("/studies/{study}:undelete", response_model=Study)
@@ -273,7 +279,7 @@ def extend_study(
     response: Response,
 ) -> Any:
     """Goes on with larger limits, also when the study has ended."""
-    with within_quota(caller, store) as run:
+    with pointing(_in_limits), within_quota(caller, store) as run:
         if study.wish is not StudyWish.RUN:
             run.add(study.id)
         extended = steering.extend(store, study, extension.limits)
@@ -291,8 +297,9 @@ def clone_study(
     response: Response,
 ) -> Any:
     """Queues a new study from the file of this one, with changes."""
-    content = steering.with_changes(shown_spec(study.spec, settings, store), cloning.changes)
-    spec = admitted_spec({**content, "name": cloning.name}, settings, store, caller)
+    with pointing(lambda path: _in_changes(path, cloning.changes)):
+        content = steering.with_changes(shown_spec(study.spec, settings, store), cloning.changes)
+        spec = admitted_spec({**content, "name": cloning.name}, settings, store, caller)
     new = NewStudy(spec={}, labels=cloning.labels, paused=cloning.paused)
     cloned = _launch(spec, new, caller, store)
     response.headers["Location"] = f"/api/v1/studies/{id_of(Kind.STUDY, cloned.id)}"
@@ -308,18 +315,24 @@ def etag_of(study: StudyRecord) -> str:
     return f'"{study.version}-{study.events}"'
 
 
-def _version(if_match: str | None) -> int | None:
-    """The version in an ETag; None for any.
+def _version(if_match: str | None, study: StudyRecord) -> int | None:
+    """The version that a study must have, of those that an `If-Match` lists; None for any.
 
-    What happens in a running study is no reason to refuse its owner, so the second part is not
-    compared.
+    What happens in a running study is no reason to refuse its owner, so the second part of an ETag
+    is not compared.
     """
     if if_match is None or if_match.strip() == "*":
         return None
-    match = _ETAG.fullmatch(if_match.strip())
-    if match is None:
-        raise Refusal(412, "stale_etag", f"expected an ETag of a study, got {if_match[:50]!r}")
-    return int(match[1])
+    matches = [_ETAG.fullmatch(each.strip()) for each in if_match.split(",")]
+    versions = [int(match[1]) for match in matches if match]
+    if study.version not in versions:
+        raise Refusal(
+            412,
+            "stale_etag",
+            f"expected the ETag {etag_of(study)}, got {if_match[:50]!r}",
+            hint="somebody changed the study, or it is no ETag of one; read the study anew",
+        )
+    return study.version
 
 
 async def _new_study(request: Request) -> NewStudy:
@@ -327,6 +340,7 @@ async def _new_study(request: Request) -> NewStudy:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     body = await request.body()
     if kind == "application/json":
+        refuse_repeats(body)
         try:
             return NewStudy.model_validate_json(body)
         except ValidationError as error:
@@ -405,6 +419,20 @@ def _wish(
 def _answer(study: StudyRecord, store: Store, studies: StudiesOf, response: Response) -> Any:
     response.headers["ETag"] = etag_of(study)
     return study_json(study, store, studies)
+
+
+def _in_limits(path: Sequence[str]) -> str:
+    """Where a body that holds a study's limits alone has the mistake of a spec."""
+    return pointer_to("limits", *path[1:]) if path[:1] == ["limits"] else "/limits"
+
+
+def _in_changes(path: Sequence[str], changes: Mapping[str, Any]) -> str:
+    """Where a body of changes by dotted path has the mistake of a spec, if in one of them."""
+    for length in range(len(path), 0, -1):
+        change = ".".join(path[:length])
+        if change in changes:
+            return pointer_to("changes", change, *path[length:])
+    return "/name" if path == ["name"] else "/changes"
 
 
 def _has_label(study: StudyRecord, text: str) -> bool:

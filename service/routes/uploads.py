@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -40,6 +41,8 @@ from service.uploads import (
 )
 
 router = APIRouter(tags=["uploads"], responses=RESPONSES, route_class=OnceRoute)
+
+_DIGEST = re.compile("([A-Za-z0-9*._-]+)=:([A-Za-z0-9+/=]*):")
 
 UploadId = Annotated[str, PathParameter(examples=["upl_3"], max_length=40)]
 UploadKind = Literal["teacher", "data"]
@@ -281,20 +284,21 @@ def _users(path: Path, store: Store) -> Iterator[StudyRecord]:
 
 
 def _sha256(digest: str | None) -> str | None:
-    """The SHA-256 in a `Repr-Digest`, in hexadecimal; None if it has none."""
-    for part in (digest or "").split(","):
-        name, _, value = part.strip().partition("=")
-        if name.lower() != "sha-256":
-            continue
+    """The SHA-256 in a `Repr-Digest`, in hexadecimal; None if it has other digests only."""
+    found = None
+    for part in filter(None, map(str.strip, (digest or "").split(","))):
+        match = _DIGEST.fullmatch(part)
         try:
-            decoded = base64.b64decode(value.removeprefix(":").removesuffix(":"), validate=True)
+            decoded = base64.b64decode(match[2], validate=True) if match else None
         except binascii.Error:
-            decoded = b""
-        if len(decoded) != 32:
+            decoded = None
+        is_sha256 = match is not None and match[1].lower() == "sha-256"
+        if decoded is None or (is_sha256 and len(decoded) != 32):
             raise Refusal(
                 400,
                 "invalid_request",
                 f"expected Repr-Digest: sha-256=:<base64 of 32 bytes>:, got {digest!r}",
             )
-        return decoded.hex()
-    return None
+        if is_sha256:
+            found = decoded.hex()
+    return found

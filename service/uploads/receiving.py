@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import os
 import secrets
@@ -16,7 +15,7 @@ from typing import BinaryIO
 
 from anyio import to_thread
 
-from autokd.errors import StorageFullError
+from autokd.errors import NO_ROOM, StorageFullError
 from service.uploads.errors import TooLargeError, UploadError
 
 PART_SUFFIX = ".part"
@@ -101,7 +100,7 @@ def _part_of(path: Path) -> Iterator[tuple[Path, BinaryIO]]:
         with part.open("xb") as file:
             yield part, file
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in NO_ROOM:
             raise StorageFullError(
                 "no space left for the upload", hint="free some space and send it again"
             ) from error

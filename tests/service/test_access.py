@@ -18,10 +18,11 @@ import pytest
 from pydantic import ValidationError
 from starlette.testclient import TestClient
 
+from autokd.errors import SpecError
 from autokd.store import Store
 from service.access import COOKIE, SESSION_HEADER, Scope, make_token
 from service.routes import pages
-from service.settings import Settings
+from service.settings import Settings, settings_from
 from service.tokens import PATTERN, new_token, token_hash
 
 from .conftest import HOST, Service, serving
@@ -393,6 +394,21 @@ class TestSettings:
     def test_a_name_is_no_address_to_listen_on(self) -> None:
         with pytest.raises(ValidationError, match="expected an IP address or localhost"):
             Settings(host="autokd.lab")
+
+    def test_lists_in_the_environment_are_json_and_all_mistakes_are_said(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("AUTOKD_ALLOWED_HOSTS", '["a.lab", "b.lab"]')
+        monkeypatch.setenv("AUTOKD_IMAGE_FOLDERS", '{"cats": "/srv/cats"}')
+        settings = settings_from({})
+        assert settings.allowed_hosts == ("a.lab", "b.lab")
+        assert settings.image_folders == {"cats": Path("/srv/cats")}
+        for name in ("ALLOWED_HOSTS", "WEBHOOK_HOSTS", "IMAGE_FOLDERS", "PORT"):
+            monkeypatch.setenv(f"AUTOKD_{name}", "nope")
+        with pytest.raises(SpecError, match="expected JSON, like .*; got 'nope'") as caught:
+            settings_from({})
+        paths = {mistake.path for mistake in caught.value.mistakes}
+        assert paths == {"allowed_hosts", "webhook_hosts", "image_folders", "port"}
 
 
 class TestTokens:

@@ -82,6 +82,9 @@ class TestFront:
         if code == "invalid_request":
             (mistake,) = answer.json()["errors"]
             assert mistake["pointer"] == f"query:{query.partition('=')[0]}"
+        if query.startswith("max_parameters"):
+            given = query.partition("=")[2]
+            assert mistake["message"] == f"expected a size like 20k or 64KiB; got {given!r}"
 
 
 class TestBest:

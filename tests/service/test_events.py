@@ -8,6 +8,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -163,6 +165,18 @@ def test_a_stream_ends_with_the_token_that_opened_it(
         served.store.remove_token(token.id)
         assert set(lines) <= {": nothing new", ""}
     assert served.client.get("/events").status_code == 401
+
+
+def test_a_token_is_looked_up_at_every_silence(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.routes.events._QUIET_SECONDS", 0.05)
+    stopped = SimpleNamespace(monotonic=lambda: 0.0)
+    monkeypatch.setattr("service.routes.events.time", stopped)
+    (token,) = served.store.tokens()
+    with served.reading() as lines:
+        served.store.remove_token(token.id)
+        assert len([*islice(lines, 50)]) < 50
 
 
 def test_a_stream_ends_when_the_server_is_stopped(served: Served) -> None:

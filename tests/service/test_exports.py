@@ -120,6 +120,15 @@ class TestAsking:
             assert (asked, answer.status_code, answer.json()["code"]) == (asked, status, code)
         assert service.store.operations(digits.id) == []
 
+    @pytest.mark.parametrize("size", ["0.1x", "zzz", "5ms"])
+    def test_what_is_no_size_is_said_once(
+        self, size: str, launcher: TestClient, digits: StudyRecord
+    ) -> None:
+        asked = {"best": True, "max_parameters": size}
+        answer = launcher.post("/studies/digits/exports", json=asked)
+        (mistake,) = answer.json()["errors"]
+        assert mistake["message"] == f"expected a size like 20k or 64KiB; got {size!r}"
+
     def test_asking_takes_a_token_that_may_launch(
         self, reader: TestClient, digits: StudyRecord, written: OperationRecord
     ) -> None:
@@ -220,12 +229,29 @@ class TestFiles:
             other = reader.get(url, headers={**headers, "If-Range": '"other"'})
             assert (other.status_code, other.content) == (200, ONNX)
 
+    @pytest.mark.parametrize("range", ["bytes=abc", "items=0-5", "bytes=5-2", "bytes=", "none"])
+    def test_a_range_that_is_none_is_ignored(
+        self, range: str, reader: TestClient, written: OperationRecord
+    ) -> None:
+        answer = reader.get(_url(written, "/files/student.onnx"), headers={"Range": range})
+        assert (answer.status_code, answer.content) == (200, ONNX)
+
+    @pytest.mark.parametrize("range", ["bytes=5000-", "bytes=-0"])
     def test_a_range_beyond_the_end_is_refused(
+        self, range: str, reader: TestClient, written: OperationRecord
+    ) -> None:
+        answer = reader.get(_url(written, "/files/student.onnx"), headers={"Range": range})
+        assert answer.status_code == 416
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.json()["code"] == "range_not_satisfiable"
+        assert answer.headers["content-range"] == f"bytes */{len(ONNX)}"
+
+    def test_a_head_says_how_long_a_file_is(
         self, reader: TestClient, written: OperationRecord
     ) -> None:
-        headers = {"Range": "bytes=5000-"}
-        answer = reader.get(_url(written, "/files/student.onnx"), headers=headers)
-        assert answer.status_code == 416
+        head = reader.head(_url(written, "/files/student.onnx"))
+        assert (head.status_code, head.content) == (200, b"")
+        assert (head.headers["content-length"], head.headers["etag"]) == (str(len(ONNX)), ETAG)
 
     def test_a_file_that_is_known_is_not_sent_again(
         self, reader: TestClient, written: OperationRecord
@@ -234,6 +260,7 @@ class TestFiles:
         known = reader.get(url, headers={"If-None-Match": f'"other", {ETAG}'})
         assert (known.status_code, known.content, known.headers["etag"]) == (304, b"", ETAG)
         assert reader.get(url, headers={"If-None-Match": '"other"'}).status_code == 200
+        assert reader.get(url, headers={"If-None-Match": "*"}).status_code == 304
 
     def test_nothing_else_is_found(
         self, reader: TestClient, written: OperationRecord, digits: StudyRecord
@@ -263,5 +290,6 @@ class TestDeleting:
     ) -> None:
         service.store.hide_study(digits.id)
         assert launcher.get(_url(written)).status_code == 200
+        assert launcher.get("/studies/std_1/exports").status_code == 404  # as its trials are
         service.store.delete_study(digits.id)
         assert launcher.get(_url(written)).status_code == 404

@@ -292,6 +292,21 @@ def test_what_every_resolver_takes_for_loopback_is_refused_before_it_is_asked(ho
     assert Outbound([host]).check(f"http://{host}/").trusted
 
 
+@pytest.mark.parametrize(
+    ("host", "words"),
+    [
+        ("0.0.0.0", "0.0.0.0 is an address that is unspecified"),
+        ("169.254.169.254", "169.254.169.254 is an address of a cloud's metadata service"),
+        ("[::ffff:8.8.8.8]", "::ffff:8.8.8.8 is an address of IPv6 that holds one of IPv4"),
+        ("0x0a.1", "0x0a.1 has an address of a private network"),
+    ],
+)
+def test_what_is_wrong_with_an_address_is_said_in_words(host: str, words: str) -> None:
+    with pytest.raises(UrlRefusedError) as caught:
+        Outbound().check(f"https://{host}/")
+    assert caught.value.message == f"expected a host with public addresses, but {words}"
+
+
 def test_a_name_that_looks_like_an_address_and_is_none_is_a_name() -> None:
     for host in ("10.example", "1.2.3.4.example", "localhost.example", "0x7f.1.example"):
         assert Outbound().check(f"https://{host}/").host == host

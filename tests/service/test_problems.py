@@ -88,10 +88,23 @@ class TestStatus:
     def test_404_where_there_is_nothing(self, path: str, recorded: Service) -> None:
         problem_of(recorded.client("read").get(HOST + path), 404, "not_found")
 
-    def test_405_says_what_is_possible(self, recorded: Service) -> None:
-        answer = recorded.client("read").put("/studies")
-        problem_of(answer, 405, "method_not_allowed")
-        assert answer.headers["allow"]
+    @pytest.mark.parametrize(
+        ("method", "path", "allowed"),
+        [
+            ("PUT", "/studies", "GET, POST, HEAD"),
+            ("OPTIONS", "/studies/digits", "GET, PATCH, DELETE, HEAD"),
+            ("GET", "/session", "POST, DELETE"),
+            ("HEAD", "/events", "GET"),
+            ("POST", f"{HOST}/healthz", "GET, HEAD"),
+        ],
+    )
+    def test_405_says_all_that_is_possible(
+        self, method: str, path: str, allowed: str, recorded: Service
+    ) -> None:
+        answer = recorded.client("read").request(method, path)
+        assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
+        if method != "HEAD":
+            problem_of(answer, 405, "method_not_allowed")
 
     @pytest.mark.parametrize("announced", [True, False])
     @pytest.mark.parametrize("path", ["/studies", "/studies/digits:clone", "/session"])
@@ -104,6 +117,16 @@ class TestStatus:
         )
         answer = recorded.client("launch").post(path, content=content, headers=JSON)
         problem_of(answer, 413, "too_large")
+
+    def test_413_has_one_title(self, recorded: Service) -> None:
+        client, long = recorded.client("launch"), b"#" * 2_000_000
+        titles = {
+            problem_of(client.post("/studies", content=content, headers=YAML), 413, "too_large")[
+                "title"
+            ]
+            for content in (long, long[:100_000], iter([long]))
+        }
+        assert len(titles) == 1
 
     def test_413_for_a_study_file_of_a_hundred_kilobytes(self, recorded: Service) -> None:
         answer = recorded.client("launch").post("/studies", content="#" * 100_000, headers=YAML)
@@ -187,6 +210,43 @@ class TestStatus:
         (field,) = problem_of(answer, 422, "invalid_request")["errors"]
         assert field == {"pointer": pointer, "message": message}
 
+    @pytest.mark.parametrize(
+        ("method", "path", "body", "pointer"),
+        [
+            ("PATCH", "", {"limits": {"trials": -1}}, "/limits/trials"),
+            ("PATCH", "", {"limits": {"years": 1}}, "/limits/years"),
+            ("POST", ":extend", {"limits": {"trials": -1}}, "/limits/trials"),
+            ("POST", ":clone", {"changes": {"limits.trials": -1}}, "/changes/limits.trials"),
+            ("POST", ":clone", {"changes": {"limits": {"trials": -1}}}, "/changes/limits/trials"),
+            ("POST", ":clone", {"changes": {"data.name.x": 1}}, "/changes/data.name.x"),
+        ],
+    )
+    def test_422_points_to_what_was_sent_where_a_part_of_a_study_was(
+        self, method: str, path: str, body: dict[str, Any], pointer: str, recorded: Service
+    ) -> None:
+        if path == ":clone":
+            body = {"name": "more", **body}
+        answer = recorded.client("launch").request(method, f"/studies/digits{path}", json=body)
+        problem = problem_of(answer, 422, "invalid_spec")
+        assert [one["pointer"] for one in problem["errors"]] == [pointer]
+
+    @pytest.mark.parametrize(
+        ("path", "body"),
+        [
+            ("/studies", b'{"spec": {"seed": 1, "seed": 2}}'),
+            ("/studies", b'{"spec": {}, "spec": {}}'),
+            ("/studies/digits:clone", b'{"name": "a", "name": "b"}'),
+            ("/studies/digits:extend", b'{"limits": {"trials": 8, "trials": 9}}'),
+            ("/session", b'{"token": "a", "token": "b"}'),
+        ],
+    )
+    def test_422_for_a_field_that_comes_twice(
+        self, path: str, body: bytes, recorded: Service
+    ) -> None:
+        answer = recorded.client("launch").post(path, content=body, headers=JSON)
+        (field,) = problem_of(answer, 422, "invalid_request")["errors"]
+        assert re.fullmatch("expected one field '[a-z]+', got two", field["message"])
+
     def test_422_lists_a_hundred_mistakes_at_most(self, recorded: Service) -> None:
         body = {"name": "a", "changes": {}, **{f"field{n}": n for n in range(1000)}}
         answer = recorded.client("launch").post("/studies/digits:clone", json=body)
@@ -242,6 +302,25 @@ class TestStatus:
             patched.setattr(Store, "create_study", fail)
             problem_of(launcher.post("/studies", json={"spec": spec}), 507, "storage_full")
         assert launcher.post("/studies", json={"spec": spec}).status_code == 201
+
+    @pytest.mark.parametrize(
+        ("path", "status"),
+        [
+            ("/studies/digits", 200),
+            ("/studies?page_size=0", 422),
+            ("/studies/none", 404),
+            ("/openapi.json", 200),
+            (HOST + "/static/app.js", 200),
+        ],
+    )
+    def test_head_is_answered_like_get_without_its_body(
+        self, path: str, status: int, recorded: Service
+    ) -> None:
+        client = recorded.client("read")
+        request = {"X-Request-ID": "mine-1"}
+        got, head = client.get(path, headers=request), client.head(path, headers=request)
+        assert (got.status_code, head.status_code, head.content) == (status, status, b"")
+        assert head.headers == got.headers
 
     def test_a_request_id_that_is_none_is_replaced(self, recorded: Service) -> None:
         headers = {"X-Request-ID": "a b;c"}
@@ -680,7 +759,27 @@ class TestETags:
         client = recorded.client("launch")
         body = {"json": {"labels": {}}} if method == "PATCH" else {}
         answer = client.request(method, "/studies/digits", headers={"If-Match": header}, **body)
-        problem_of(answer, 412, "stale_etag")
+        assert "anew" in problem_of(answer, 412, "stale_etag")["hint"]
+
+    def test_of_several_etags_any_may_fit_and_a_weak_one_never(
+        self, digits: StudyRecord, launcher: TestClient
+    ) -> None:
+        etag = launcher.get("/studies/digits").headers["etag"]
+        for before, after in (('"x", ', ""), ("", ',"0-0"'), ('W/"x" , ', "")):
+            listed = {"If-Match": before + etag + after}
+            answer = launcher.patch("/studies/digits", json={}, headers=listed)
+            assert (listed, answer.status_code) == (listed, 200)
+            etag = answer.headers["etag"]
+        for listed in (f"W/{etag}", f'"x", W/{etag}'):
+            answer = launcher.patch("/studies/digits", json={}, headers={"If-Match": listed})
+            problem_of(answer, 412, "stale_etag")
+
+    def test_any_etag_is_known_of_a_study_that_is_there(
+        self, digits: StudyRecord, launcher: TestClient
+    ) -> None:
+        anything = {"If-None-Match": "*"}
+        assert launcher.get("/studies/digits", headers=anything).status_code == 304
+        assert launcher.get("/studies/none", headers=anything).status_code == 404
 
     def test_a_stale_etag_changes_nothing(self, digits: StudyRecord, launcher: TestClient) -> None:
         stale = {"If-Match": launcher.get("/studies/digits").headers["etag"]}

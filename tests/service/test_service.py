@@ -143,3 +143,8 @@ class TestAudit:
             token = page["next_page_token"] and f"&page_token={page['next_page_token']}"
         assert numbers == sorted(numbers, reverse=True)
         assert len(numbers) == 5
+
+    @pytest.mark.parametrize("token", ["2", "x", "OTk5", "9" * 30])
+    def test_what_is_no_page_token_of_it_is_refused(self, token: str, admin: TestClient) -> None:
+        answer = admin.get(f"/audit_events?page_token={token}")
+        assert (answer.status_code, answer.json()["code"]) == (400, "invalid_page_token")

@@ -194,7 +194,7 @@ class TestSteer:
         self, digits: StudyRecord, launcher: TestClient
     ) -> None:
         answer = launcher.post("/studies/digits:extend", json={"limits": {"trials": -1}})
-        assert answer.json()["errors"][0]["pointer"] == "/spec/limits/trials"
+        assert answer.json()["errors"][0]["pointer"] == "/limits/trials"
 
     def test_a_clone_has_the_file_with_changes(
         self, digits: StudyRecord, launcher: TestClient

@@ -215,7 +215,11 @@ class TestRefusing:
         right = base64.b64encode(bytes.fromhex(SHA256)).decode()
         wrong = base64.b64encode(bytes(32)).decode()
         assert send(f"sha-256=:{wrong}:") == (422, "invalid_upload")
-        for malformed in ("sha-256=:abc:", "sha-256=", "sha-256=:%%%:"):
+        good = f"sha-256=:{right}:"
+        for malformed in (
+            *("sha-256=:abc:", "sha-256=", "sha-256=:%%%:", f"sha-256={right}"),
+            *("garbage", "sha-512=AAAA", "sha-512=:A:", f"garbage, {good}", f"{good}, garbage"),
+        ):
             assert send(malformed) == (400, "invalid_request")
         assert launcher.get("/uploads/upl_1").json()["state"] == "waiting"
         assert send(f"sha-512=:AAAA:, SHA-256=:{right}:")[0] == 200

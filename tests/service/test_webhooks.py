@@ -75,7 +75,16 @@ def test_addresses_that_may_not_be_reached_and_other_mistakes_are_refused(
     ):
         answer = admin.post("/webhooks", json=body)
         assert (body, answer.status_code, answer.json()["code"]) == (body, 422, code)
+        if code == "refused_url":
+            assert [one["pointer"] for one in answer.json()["errors"]] == ["/url"]
     assert admin.get("/webhooks").json()["items"] == []
+
+
+@pytest.mark.parametrize("url", ["http://a.lan/", "https://a.example:8080/", "https://10.1.2.3/"])
+def test_what_the_operator_could_allow_is_refused_with_the_name_of_the_setting(
+    url: str, admin: TestClient
+) -> None:
+    assert "AUTOKD_WEBHOOK_HOSTS" in admin.post("/webhooks", json={"url": url}).json()["hint"]
 
 
 def test_a_deleted_webhook_is_gone(admin: TestClient, made: dict[str, Any]) -> None:
