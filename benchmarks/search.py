@@ -141,6 +141,8 @@ def make_strategy(
             return BayesianSearch(problem)
         case "autokd":
             return BOHBSearch(problem)
+        case "autokd_gp":
+            return BayesianSearch(replace(problem, figures=lambda architecture: {}))
         case "regularized_evolution":
             return RegularizedEvolution(problem)
         case "cmaes":
