@@ -406,7 +406,8 @@ def _is_bare(body: bytes) -> bool:
 def _launch(spec: StudySpec, new: NewStudy, caller: Caller, store: Store) -> StudyRecord:
     with within_quota(caller, store) as run:
         study = steering.queue(store, spec, labels=new.labels, paused=new.paused, owner=caller.id)
-        run.add(study.id)
+        if not new.paused:
+            run.add(study.id)
     return study
 
 

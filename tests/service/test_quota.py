@@ -125,3 +125,26 @@ def test_a_study_that_goes_on_counts(
         assert (answer.status_code, answer.json()["code"]) == (429, "too_many_studies")
     assert service.store.study("ended").wish is None
     assert launcher.post("/studies/digits:extend", json={"limits": {"trials": 100}}).is_success
+
+
+def test_a_study_that_waits_does_not_count_until_it_is_to_run(
+    launcher: TestClient, service: Service, spec: dict[str, Any]
+) -> None:
+    launcher.post("/studies", json={"spec": spec})
+    waiting = {"spec": {**spec, "name": "waiting"}, "paused": True}
+    assert launcher.post("/studies", json=waiting).status_code == 201
+    assert launcher.post("/studies/waiting:resume").status_code == 429
+    assert service.store.study("waiting").status == "paused"
+
+
+def test_a_study_that_is_brought_back_to_run_counts(
+    launcher: TestClient, service: Service, spec: dict[str, Any]
+) -> None:
+    deleted = launcher.post("/studies", json={"spec": {**spec, "name": "deleted"}}).json()["id"]
+    launcher.delete("/studies/deleted")
+    launcher.post("/studies", json={"spec": spec})
+    assert launcher.post(f"/studies/{deleted}:undelete").status_code == 429
+    assert service.store.study(service.store.studies(deleted=True)[0].id).deleted is not None
+    launcher.post("/studies/digits:pause")
+    brought = launcher.post(f"/studies/{deleted}:undelete")
+    assert (brought.status_code, brought.json()["state"]) == (200, "queued")
