@@ -53,10 +53,10 @@ class Budget:
         }
 
 
-def in_words(violations: Mapping[str, float]) -> str:
+def excess_in_words(violations: Mapping[str, float]) -> str:
     """By how much limits are exceeded, for messages: `1.13x the limit of parameters`."""
     times = ((name, 1 + share) for name, share in violations.items())
     return ", ".join(
-        f"{each:.3g}x the limit of {name}" if each < 1000 else f"{each:,.0f}x the limit of {name}"
+        f"{each:.3g}x the limit of {name}" if each < 999.5 else f"{each:,.0f}x the limit of {name}"
         for name, each in times
     )

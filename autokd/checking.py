@@ -21,7 +21,7 @@ from autokd.assemble import (
     threads_of_worker,
     worker_count,
 )
-from autokd.budget import Cost, in_words
+from autokd.budget import Cost, excess_in_words
 from autokd.evaluation import StudyEvaluator
 from autokd.seeding import rng_for
 from autokd.space import Architecture
@@ -119,7 +119,7 @@ def _no_teacher(report: object) -> NoReturn:
 def _nearest(violations: Sequence[Mapping[str, float]]) -> str:
     """The smallest violation that was found, in words."""
     least = min(violations, key=lambda violation: max(violation.values()))
-    return f"the nearest has {in_words(least)}"
+    return f"the nearest has {excess_in_words(least)}"
 
 
 def _student_seconds(spec: StudySpec, parts: Parts, typical: Architecture) -> float:

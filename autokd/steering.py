@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Mapping
 from typing import Any
 
-from autokd.errors import ConflictError, Mistake, SpecError, StaleVersionError
+from autokd.errors import ConflictError, Mistake, SpecError
 from autokd.files import bytes_in
 from autokd.spec import StudySpec, read_study
 from autokd.store import Store, StudyRecord
@@ -23,7 +23,7 @@ _PARTICIPLES = {
 }
 
 _ENDS = {StudyWish.STOP: 1, StudyWish.CANCEL: 2}
-"""Wishes that end a study, and how soon: what is to end can only be ended sooner."""
+"""Wishes that end a study, and how soon: till it is resumed it can only be ended sooner."""
 
 
 def queue(
@@ -61,12 +61,8 @@ def steer(store: Store, study: StudyRecord, wish: StudyWish) -> StudyRecord:
     Raises:
         ConflictError: as the study stands, that can not be had.
     """
-    while True:
-        _check(study, wish)
-        try:
-            return store.change_study(study.id, version=study.version, wish=wish)
-        except StaleVersionError:  # somebody else was quicker, and may have wished otherwise
-            study = store.study(study.id)
+    # Checked as it stands then: it may have ended, or somebody may have wished otherwise by now.
+    return store.change_study(study.id, wish=wish, check=lambda now: _check(now, wish))
 
 
 def _check(study: StudyRecord, wish: StudyWish) -> None:

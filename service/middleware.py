@@ -101,7 +101,7 @@ class Envelope:
         began = time.perf_counter()
         status = 0  # no answer yet
         is_head = scope["method"] == "HEAD" and scope["path"] != ENDLESS
-        asked: Scope = {**scope, "method": "GET"} if is_head else scope
+        asked = _as_get(scope) if is_head else scope
 
         async def answer(message: Message) -> None:
             nonlocal status
@@ -211,6 +211,12 @@ class Envelope:
             return False
         self._login_noted = now
         return True
+
+
+def _as_get(scope: Scope) -> Scope:
+    """What a HEAD asks about; parts of it are for GET alone (RFC 9110, 14.2)."""
+    headers = [(name, value) for name, value in scope["headers"] if name != b"range"]
+    return {**scope, "method": "GET", "headers": headers}
 
 
 def _limited(receive: Receive, limit: float) -> Receive:

@@ -18,6 +18,7 @@ Item = TypeVar("Item")
 
 _MOST = 500
 _FARTHEST = 2**31 - 1
+"""Ids are no larger."""
 
 
 @dataclass(frozen=True)
@@ -25,27 +26,27 @@ class Paging:
     """Which part of a list is wanted.
 
     Attributes:
-        offset: items before it, or another number that says where the list begins.
+        start: where it begins: behind so many items, or behind the item of an id.
         size: how many.
         fingerprint: of all that says which list it is.
     """
 
-    offset: int
+    start: int
     size: int
     fingerprint: str
 
     def page(self, items: Sequence[Item], show: Callable[[Item], Any]) -> dict[str, Any]:
         """The part of a whole list, each item as it is shown."""
-        end = self.offset + self.size
+        end = self.start + self.size
         return {
-            "items": [show(item) for item in items[self.offset : end]],
+            "items": [show(item) for item in items[self.start : end]],
             "next_page_token": self.token(end) if end < len(items) else None,
             "total": len(items),
         }
 
-    def token(self, offset: int) -> str:
+    def token(self, start: int) -> str:
         """The page token of the same list from another place on."""
-        return base64.urlsafe_b64encode(f"{offset}:{self.fingerprint}".encode()).decode()
+        return base64.urlsafe_b64encode(f"{start}:{self.fingerprint}".encode()).decode()
 
 
 async def _paging(

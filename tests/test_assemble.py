@@ -290,12 +290,12 @@ def test_storage_may_be_a_path(spec, tmp_path):
 class Scored(HierarchicalGraph):
     """The space with a score of its own."""
 
-    def __init__(self, score: float = 2.0) -> None:
+    def __init__(self, score: float = 2.0, name: str = "promise") -> None:
         super().__init__()
-        self.score = score
+        self.score = {name: score}
 
     def scores(self, architecture: Architecture, task: Task) -> dict[str, float]:
-        return {"promise": self.score}
+        return self.score
 
 
 def test_what_a_space_says_without_training_is_known_beside_the_cost(spec, tmp_path):
@@ -306,10 +306,18 @@ def test_what_a_space_says_without_training_is_known_beside_the_cost(spec, tmp_p
     assert problem.figures(architecture) == {**cost.figures(), "promise": 2.0}
 
 
+def test_a_score_may_not_pass_for_a_metric(spec):
+    parts = Parts.of(spec, Given(space=Scored(name="accuracy")))
+    cost = Cost(parameters=1, weight_bytes=4, peak_activation_bytes=4, macs=1)
+    problem = make_problem(spec, parts, lambda architecture: cost)
+    with pytest.raises(ValueError, match="names that are no metrics, got accuracy"):
+        problem.figures(Architecture("hierarchical_graph", {}))
+
+
 @pytest.mark.parametrize("score", [0.0, -1.0, math.nan, math.inf])
 def test_scores_that_have_no_logarithm_are_refused(spec, score):
     parts = Parts.of(spec, Given(space=Scored(score)))
     cost = Cost(parameters=1, weight_bytes=4, peak_activation_bytes=4, macs=1)
     problem = make_problem(spec, parts, lambda architecture: cost)
-    with pytest.raises(ValueError, match="expected positive numbers, got promise"):
+    with pytest.raises(ValueError, match="expected positive numbers .* got promise"):
         problem.figures(Architecture("hierarchical_graph", {}))

@@ -70,6 +70,15 @@ def test_of_two_wishes_at_once_the_second_is_checked_against_the_first(store):
     assert store.study(seen.id).wish is StudyWish.STOP
 
 
+def test_a_study_that_has_ended_since_it_was_seen_is_not_cancelled(store):
+    queued(store)
+    seen = store.update_study(store.study("scripted").id, state=StudyState.RUNNING)
+    store.update_study(seen.id, state=StudyState.COMPLETED, wish=None)
+    with pytest.raises(ConflictError, match="is completed; only one"):
+        steering.steer(store, seen, StudyWish.CANCEL)
+    assert store.study(seen.id).status == "completed"
+
+
 @pytest.mark.parametrize("state", ENDED)
 @pytest.mark.parametrize("wish", HALTING)
 def test_what_has_ended_is_not_halted_and_only_what_is_complete_not_resumed(store, state, wish):

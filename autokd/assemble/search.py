@@ -94,25 +94,30 @@ def make_problem(spec: StudySpec, parts: Parts, cost: Callable[[Architecture], C
         objectives=parts.objectives,
         violations=lambda architecture: parts.budget.violations(cost(architecture)),
         rungs=spec.fidelity.rungs,
-        figures=_known_figures(parts.space, parts.data.task, cost),
+        figures=_known_figures(parts.space, parts.data.task, cost, parts.objectives),
         affordable=_AFFORDABLE_COSTS,
     )
 
 
 def _known_figures(
-    space: SearchSpace, task: Task, cost: Callable[[Architecture], Cost]
+    space: SearchSpace,
+    task: Task,
+    cost: Callable[[Architecture], Cost],
+    objectives: Sequence[Objective],
 ) -> Callable[[Architecture], Mapping[str, float]]:
     """What is known of an architecture without training it: its cost, and the space's scores."""
+    if not isinstance(space, ScoredSpace):
+        return lambda architecture: cost(architecture).figures()
 
     @functools.cache
     def figures(architecture: Architecture) -> Mapping[str, float]:
-        known = cost(architecture).figures()
-        scores = space.scores(architecture, task) if isinstance(space, ScoredSpace) else {}
+        known, scores = cost(architecture).figures(), space.scores(architecture, task)
+        taken = known.keys() | {objective.metric for objective in objectives}
         for name, score in scores.items():
-            if not 0 < score < math.inf:
+            if name in taken or not 0 < score < math.inf:
                 raise ValueError(
-                    f"scores of the space {space.name!r}: expected positive numbers, got "
-                    f"{name} = {score!r}"
+                    f"scores of the space {space.name!r}: expected positive numbers by names that "
+                    f"are no metrics, got {name} = {score!r}"
                 )
         return {**known, **scores}
 

@@ -303,7 +303,7 @@ def coordinator(
             signal.signal(each, lambda number, frame: running.stop())
         if while_stdin_is_open:
             threading.Thread(target=_until_stdin_ends, args=[running.stop], daemon=True).start()
-        say(f"a coordinator runs the studies in {plural(running.slots, 'slot')}")
+        say(f"a coordinator has {plural(running.slots, 'slot')} for the studies")
         running.run()
 
 

@@ -79,6 +79,8 @@ def _follow(records: Records, study: Standing, *, quiet: bool) -> Standing:
                 event = next(events)
                 if event.kind == "study":
                     study = records.again(study)
+                    if event.data.get("deleted"):
+                        break
                 else:
                     watched.take(event, display)
     return study

@@ -112,21 +112,17 @@ class Coordinator:
 
         self.store.files.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.store.files / "coordinator.lock", thread_local=False)
-        said = False
-        while not lock.is_locked:
-            try:
-                lock.acquire(blocking=False)
-            except Timeout as error:
-                taken = f"another coordinator runs the studies of {self.store.files}"
-                if not self._patient:
-                    raise ConflictError(
-                        taken, hint="one is enough; stop that one first if it is to be replaced"
-                    ) from error
-                if not said:
-                    _LOG.warning("%s; this one begins when that one has ended", taken)
-                said = True
-                if self._stop.wait(_TICK_SECONDS):
-                    break
+        try:
+            lock.acquire(blocking=False)
+        except Timeout as error:
+            taken = f"another coordinator runs the studies of {self.store.files}"
+            if not self._patient:
+                raise ConflictError(
+                    taken, hint="one is enough; stop that one first if it is to be replaced"
+                ) from error
+            _LOG.warning("%s; this one begins when that one has ended", taken)
+            with suppress(Timeout):
+                lock.acquire(poll_interval=_TICK_SECONDS, cancel_check=self._stop.is_set)
         try:
             yield lock.is_locked
         finally:

@@ -291,7 +291,7 @@ def _failure(error: BaseException) -> Failure:
             return error.failure
         case MemoryError():
             failure_class = FailureClass.OUT_OF_MEMORY
-        case OSError(errno=number) if number in NO_ROOM or isinstance(error, StorageFullError):
+        case OSError() if isinstance(error, StorageFullError) or error.errno in NO_ROOM:
             failure_class = FailureClass.STORAGE_FULL
         case _:
             failure_class = FailureClass.ERROR

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from autokd.budget import Budget, in_words
+from autokd.budget import Budget, excess_in_words
 from autokd.errors import NotFoundError, NothingFeasibleError
 from autokd.multiobjective.dominance import is_non_dominated, non_dominated_ranks
 from autokd.multiobjective.hypervolume import hypervolume
@@ -97,7 +97,8 @@ class ParetoFront:
             nearest = int(np.argmin([max(excess.values()) for excess in over]))
             raise NothingFeasibleError(
                 f"expected a finished trial within the budget, got {len(over)} over it; the "
-                f"nearest, trial {self.competing[nearest].number}, has {in_words(over[nearest])}",
+                f"nearest, trial {self.competing[nearest].number}, has "
+                f"{excess_in_words(over[nearest])}",
                 hint="search again with this budget, or raise the limit",
             )
         return min(feasible, key=_by(self.objectives[0]))

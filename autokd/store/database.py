@@ -13,10 +13,9 @@ from typing import Any
 
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL, Connection, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
-from sqlalchemy.pool import ConnectionPoolEntry
 
 from autokd.errors import (
     NO_ROOM,
@@ -155,30 +154,30 @@ def connect(url: URL, *, exists: bool = False, migrates: bool = False) -> Engine
 
     path = sqlite_path(url)
 
+    opened: list[tuple[int, int]] = []
+
     @event.listens_for(engine, "do_connect")
-    def _require_file(*_arguments: object) -> None:
-        if exists and path is not None and not path.exists():
+    @event.listens_for(engine, "checkout")
+    def _require_same_file(*_arguments: object) -> None:
+        # What is written to a file that was moved away would be lost. Another one in its place is
+        # not for us: SQLite would apply the log of the former to it.
+        found = _identity(path)
+        if exists and path is not None and (found is None or opened and found != opened[0]):
             raise StoreUnavailableError(
-                f"the database {path} is gone", hint="bring the file back; nothing else was changed"
+                f"the database {path} is gone, or another file is in its place",
+                hint="bring the former file back, or start again; nothing was changed",
             )
+        if found is not None and not opened:
+            opened.append(found)
 
     @event.listens_for(engine, "connect")
-    def _configure(connection: sqlite3.Connection, record: ConnectionPoolEntry) -> None:
+    def _configure(connection: sqlite3.Connection, _record: object) -> None:
         # Python's driver begins transactions of its own, late and only before writes; we do it.
         connection.isolation_level = None
         if migrates:
             connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute(f"PRAGMA foreign_keys = {'OFF' if migrates else 'ON'}")
-        record.info["file"] = _identity(path)
-
-    @event.listens_for(engine, "checkout")
-    def _require_same_file(
-        _connection: object, record: ConnectionPoolEntry, _proxy: object
-    ) -> None:
-        # What is written to a file that was moved away or deleted would be lost.
-        if record.info["file"] != _identity(path):
-            raise DisconnectionError("another file is there")  # the pool connects anew
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:

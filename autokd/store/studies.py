@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from enum import Enum
@@ -201,6 +201,7 @@ class Studies(Database):
         spec: Mapping[str, Any] | _Unset = UNSET,
         labels: Mapping[str, str] | _Unset = UNSET,
         wish: StudyWish | None | _Unset = UNSET,
+        check: Callable[[StudyRecord], None] | None = None,
     ) -> StudyRecord:
         """Change what a person wants changed; counted in `version`, and an event.
 
@@ -211,6 +212,7 @@ class Studies(Database):
             spec: new spec, which must describe the same study.
             labels: all of its labels.
             wish: what a coordinator is to do with it.
+            check: raises if the study, as it stands before the change, may not be changed so.
 
         Raises:
             NotFoundError: no such study.
@@ -227,6 +229,8 @@ class Studies(Database):
                     raise ConflictError(
                         f"study {_plain(row.name)!r} was deleted", hint="bring it back first"
                     )
+                if check is not None:
+                    check(self._study(row))
                 for field, value in given.items():
                     setattr(row, field, dict(value) if isinstance(value, Mapping) else value)
                 if (

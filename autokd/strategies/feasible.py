@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from autokd.budget import in_words
+from autokd.budget import excess_in_words
 from autokd.errors import NothingFeasibleError
 from autokd.space import Choices
 from autokd.strategies.base import Candidate, Problem, SpaceExhausted
@@ -159,6 +159,6 @@ class CandidateFinder:
     def _nothing_feasible(self) -> NothingFeasibleError:
         return NothingFeasibleError(
             f"expected an architecture within the budget, got none in {len(self._excesses):,} "
-            f"tries; the nearest has {in_words(self._nearest)}",
+            f"tries; the nearest has {excess_in_words(self._nearest)}",
             hint="raise the limit, or let the space hold smaller networks",
         )

@@ -134,7 +134,7 @@ def read_storage(_caller: Reader, store: StoreOf) -> Any:
 @router.get("/audit_events", response_model=Page[AuditEvent])
 def list_audit_events(_caller: Admin, store: StoreOf, paging: PagingOf) -> Any:
     """Lists requests that changed something or were refused, newest first."""
-    found = store.audits(paging.offset or None, paging.size)  # a page begins after an event's id
+    found = store.audits(paging.start or None, paging.size)  # a page begins after an event's id
     more = len(found) == paging.size
     return {
         "items": [_audit(each) for each in found],

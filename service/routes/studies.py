@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Annotated, Any
@@ -23,7 +22,7 @@ from autokd.trial import StudyState, StudyWish
 from service.access import Caller, Launcher, Reader, within_quota
 from service.bodies import refuse_repeats
 from service.context import AnyStudyOf, SettingsOf, StoreOf, StudiesOf, StudyOf, inspected
-from service.etags import is_known
+from service.etags import etag_of, is_known, wanted_version
 from service.intake import admitted_spec, shown_spec
 from service.names import Kind, id_of
 from service.once import OnceRoute
@@ -58,8 +57,6 @@ _OPENING = (
     yaml.FlowSequenceStartToken,
 )
 _CLOSING = (yaml.BlockEndToken, yaml.FlowMappingEndToken, yaml.FlowSequenceEndToken)
-
-_ETAG = re.compile(r'"([0-9]{1,18})-[0-9]{1,18}"')
 
 _ORDER = Spelled(
     "-?(created|updated|name)", "created, updated or name, or one of these with '-' before it"
@@ -192,7 +189,7 @@ def change_study(
         with pointing(_in_limits):
             spec = read_study(steering.with_limits(study.spec, changes.limits))
         given["spec"] = spec.model_dump(mode="json")
-    changed = store.change_study(study.id, version=_version(if_match, study), **given)
+    changed = store.change_study(study.id, version=wanted_version(if_match, study), **given)
     return _answer(changed, store, studies, response)
 
 
@@ -207,7 +204,10 @@ def delete_study(
 ) -> Any:
     """Deletes a study so that it can be brought back; its name is free at once."""
     return _answer(
-        store.hide_study(study.id, version=_version(if_match, study)), store, studies, response
+        store.hide_study(study.id, version=wanted_version(if_match, study)),
+        store,
+        studies,
+        response,
     )
 
 
@@ -304,35 +304,6 @@ def clone_study(
     cloned = _launch(spec, new, caller, store)
     response.headers["Location"] = f"/api/v1/studies/{id_of(Kind.STUDY, cloned.id)}"
     return _answer(cloned, store, studies, response)
-
-
-def etag_of(study: StudyRecord) -> str:
-    """Changes with everything that happens; its first part with what people change only.
-
-    The study is read before its trials and its ETag is of that moment, so a body may be newer than
-    its ETag, which costs one more reading at most, and never older, which would hide a change.
-    """
-    return f'"{study.version}-{study.events}"'
-
-
-def _version(if_match: str | None, study: StudyRecord) -> int | None:
-    """The version that a study must have, of those that an `If-Match` lists; None for any.
-
-    What happens in a running study is no reason to refuse its owner, so the second part of an ETag
-    is not compared.
-    """
-    if if_match is None or if_match.strip() == "*":
-        return None
-    matches = [_ETAG.fullmatch(each.strip()) for each in if_match.split(",")]
-    versions = [int(match[1]) for match in matches if match]
-    if study.version not in versions:
-        raise Refusal(
-            412,
-            "stale_etag",
-            f"expected the ETag {etag_of(study)}, got {if_match[:50]!r}",
-            hint="somebody changed the study, or it is no ETag of one; read the study anew",
-        )
-    return study.version
 
 
 async def _new_study(request: Request) -> NewStudy:

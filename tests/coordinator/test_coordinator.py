@@ -362,12 +362,17 @@ class TestRecord:
         second.stop()
         waiting.join()
 
-    def test_one_that_is_stopped_while_it_waits_has_done_nothing(self, store: Store) -> None:
+    def test_one_that_is_stopped_while_it_waits_has_done_nothing(
+        self, store: Store, caplog: pytest.LogCaptureFixture
+    ) -> None:
         first, second = Coordinator(store, 1), Coordinator(store, 1, patient=True)
         record = store.add_coordinator("here", 1, 1)
+        waiting = threading.Thread(target=second.run)
         with first._alone():
+            waiting.start()
+            until(lambda: "another coordinator" in caplog.text, "it to wait")
             second.stop()
-            second.run()
+            waiting.join()
         assert [each.id for each in store.coordinators()] == [record.id]
 
     def test_one_that_was_killed_is_forgotten_by_the_next(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import math
+import re
 import sqlite3
 import subprocess
 import sys
@@ -213,17 +214,20 @@ class TestRefusals:
             Store.open(tmp_path)
         assert f"sqlite:///{tmp_path} can not be opened" in error.value.message
 
-    @pytest.mark.parametrize("moved", [True, False])
+    @pytest.mark.parametrize("instead", [None, "garbage", "another"])
     def test_a_database_whose_file_is_gone_is_named_and_found_again(
-        self, tmp_path: Path, moved: bool
+        self, tmp_path: Path, instead: str | None
     ) -> None:
         path, elsewhere = tmp_path / "autokd.db", tmp_path / "elsewhere.db"
         with Store.open(path) as store:
             study = store.create_study("digits", {})
             path.rename(elsewhere)
-            if not moved:
+            if instead == "garbage":
                 path.write_bytes(b"no database" * 1000)
-            with pytest.raises((StoreUnavailableError, StoreVersionError)):
+            if instead == "another":
+                Store.open(tmp_path / "another.db").close()
+                (tmp_path / "another.db").rename(path)
+            with pytest.raises(StoreUnavailableError, match=re.escape(f"{path} is gone, or")):
                 store.change_study(study.id, labels={"too": "late"})
             elsewhere.replace(path)
             assert store.study("digits") == study
