@@ -89,6 +89,13 @@ class Condition:
     parent: str
     values: tuple[Choice, ...]
 
+    def __post_init__(self) -> None:
+        if not self.values or isinstance(self.values, str):
+            raise ValueError(
+                f"condition on {self.parent!r}: expected a tuple of one or more values, "
+                f"got {self.values!r}"
+            )
+
 
 @dataclass(frozen=True)
 class Domain:

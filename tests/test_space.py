@@ -408,3 +408,9 @@ def test_a_search_space_that_a_domain_cannot_hold_is_refused():
         Domain.from_optuna({"x": two}, {"x": Condition("z", ("a",))})
     with pytest.raises(ValueError, match="condition of 'y': x: expected one of .*got 'c'"):
         Domain.from_optuna({"x": two, "y": two}, {"y": Condition("x", ("c",))})
+
+
+@pytest.mark.parametrize("values", [(), "conv"])
+def test_a_condition_without_a_tuple_of_values_is_refused(values):
+    with pytest.raises(ValueError, match="condition on 'top': expected a tuple of one or more"):
+        Condition("top", values)

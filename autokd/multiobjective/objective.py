@@ -47,11 +47,12 @@ def losses(objectives: Sequence[Objective], figures: Iterable[Mapping[str, float
         figures: figures by name, of n trials.
 
     Returns:
-        An (n, m) array; smaller is better, NaN where a figure was not measured.
+        An (n, m) array; smaller is better, NaN where a figure was not measured, or is infinite.
     """
     names = [objective.metric for objective in objectives]
     signs = [-1.0 if objective.direction == "maximize" else 1.0 for objective in objectives]
     # The sign is given to whole columns: fronts of 10,000 trials are asked for while people wait.
     rows = [[one.get(name, math.nan) for name in names] for one in figures]
     table: np.ndarray = np.array(rows, dtype=float).reshape(len(rows), len(names)) * signs
+    table[np.isinf(table)] = math.nan
     return table

@@ -18,7 +18,9 @@ from autokd.space import Choices
 from autokd.strategies.base import Candidate, Problem, SpaceExhausted
 from autokd.trial import Trial, TrialKind, TrialState
 
-_ROUNDS = 5
+_ROUNDS = 20
+_MOST_TIMES_AFFORDABLE = 20
+"""Nothing is looked for any longer once so many times the affordable were asked for their cost."""
 _SAMPLES_PER_ROUND = 200
 _POINTS_PER_WALK = 400
 _IDLE_STEPS = 3
@@ -46,7 +48,12 @@ class CandidateFinder:
         known = [Candidate(trial.architecture, trial.distillation) for trial in search]
         self._keys = {candidate.key for candidate in known}
         self._points = {candidate.point for candidate in known}
-        self._met_feasible = any(trial.state is not TrialState.INFEASIBLE for trial in search)
+        self._within = [
+            candidate
+            for candidate, trial in zip(known, search, strict=True)
+            if trial.state is not TrialState.INFEASIBLE
+        ]
+        self._met_feasible = bool(self._within)
         self._excesses: dict[str, float] = {}
         self._least = math.inf
         self._nearest: Mapping[str, float] = {}
@@ -85,9 +92,11 @@ class CandidateFinder:
         """
         found = self._walk(refused) if refused else None
         for _ in range(_ROUNDS):
-            found = found or self._sample_and_walk() or self._spare
+            found = found or self._sample_and_walk() or self._beside_the_record() or self._spare
             if found is not None:
                 return found
+            if len(self._excesses) >= _MOST_TIMES_AFFORDABLE * self._problem.affordable:
+                break
         if self._met_feasible:
             raise SpaceExhausted("all that could be found within the budget is in the record")
         raise self._nothing_feasible()
@@ -101,6 +110,20 @@ class CandidateFinder:
                 return candidate
             refused.append(candidate)
         return self._walk(refused)
+
+    def _beside_the_record(self) -> Candidate | None:
+        """One change away from something within the budget that is in the record."""
+        tries = 0
+        for index in self._rng.permutation(len(self._within)):
+            for neighbour in self._neighbours(self._within[index], within=True):
+                if not self.is_new(neighbour):
+                    continue
+                if self.accepts(neighbour):
+                    return neighbour
+                tries += 1
+                if tries == _POINTS_PER_WALK:
+                    return None
+        return None
 
     def _walk(self, starts: Sequence[Candidate]) -> Candidate | None:
         """Goes from the least bad start to neighbours that are no worse, until one will do.
@@ -159,6 +182,6 @@ class CandidateFinder:
     def _nothing_feasible(self) -> NothingFeasibleError:
         return NothingFeasibleError(
             f"expected an architecture within the budget, got none in {len(self._excesses):,} "
-            f"tries; the nearest has {excess_in_words(self._nearest)}",
+            f"that were tried; the nearest has {excess_in_words(self._nearest)}",
             hint="raise the limit, or let the space hold smaller networks",
         )

@@ -122,6 +122,23 @@ def test_a_budget_counts_by_its_amounts_however_they_are_written(study: dict[str
     assert identities[0] == identities[1] == identities[2]
 
 
+def test_a_study_does_not_learn_from_itself(study: dict[str, Any]) -> None:
+    study |= {"strategy": {"name": "bayesian", "warm_start": ["other", study["name"]]}}
+    with pytest.raises(SpecError, match="strategy: expected other studies in warm_start"):
+        read_study(study)
+
+
+@pytest.mark.parametrize("strategy", ["trade", "random", "tpe", "autokd"])
+def test_only_a_strategy_that_tells_its_gain_can_converge(
+    study: dict[str, Any], strategy: str
+) -> None:
+    study |= {"strategy": {"name": strategy}, "limits": {"trials": 6, "converged": 0.1}}
+    with pytest.raises(SpecError, match=rf"limits: expected converged with .* got {strategy}"):
+        read_study(study)
+    for fitting in ("bayesian", "autokd_gp"):
+        assert read_study({**study, "strategy": {"name": fitting}}).limits.converged == 0.1
+
+
 def test_the_final_stage_is_long_enough_to_warm_up(study: dict[str, Any]) -> None:
     study |= {"training": {"warmup_epochs": 5}, "final": {"epochs": 4}}
     with pytest.raises(SpecError, match=r"final: expected warmup_epochs of at most final.epochs"):

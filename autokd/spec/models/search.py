@@ -277,7 +277,7 @@ class LimitsSpec(Spec):
         None,
         gt=0,
         description="End when five proposals in a row expect to gain less than so many standard "
-        "deviations of a training's noise; 0.1, say. Strategy `bayesian` only.",
+        "deviations of a training's noise; 0.1, say. Strategies `bayesian` and `autokd_gp` only.",
     )
 
 

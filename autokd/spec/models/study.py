@@ -95,6 +95,26 @@ class StudySpec(Spec):
             raise ValueError(f"expected 'accuracy' or 'loss' among the metrics; got {metrics}")
         return objectives
 
+    @field_validator("strategy")
+    @classmethod
+    def _learns_from_others(cls, strategy: StrategySpec, info: ValidationInfo) -> StrategySpec:
+        if isinstance(strategy, BayesianSpec) and info.data.get("name") in strategy.warm_start:
+            raise ValueError(
+                f"expected other studies in warm_start, got this one, {info.data['name']!r}"
+            )
+        return strategy
+
+    @field_validator("limits")
+    @classmethod
+    def _converges_by_a_model(cls, limits: LimitsSpec, info: ValidationInfo) -> LimitsSpec:
+        name = getattr(info.data.get("strategy"), "name", None)
+        if limits.converged is not None and name not in (None, "bayesian", "autokd_gp"):
+            raise ValueError(
+                "expected converged with a strategy that tells its expected gain, bayesian or "
+                f"autokd_gp; got {name}"
+            )
+        return limits
+
     @property
     def identity(self) -> dict[str, Any]:
         """What two runs must share to be one study: all that can change a trial's result.
