@@ -90,13 +90,15 @@ class CandidateFinder:
             SpaceExhausted: everything within the budget that could be found is in the record.
             NothingFeasibleError: nothing within the budget could be found.
         """
+        most = _MOST_TIMES_AFFORDABLE * self._problem.affordable
         found = self._walk(refused) if refused else None
-        for _ in range(_ROUNDS):
-            found = found or self._sample_and_walk() or self._beside_the_record() or self._spare
-            if found is not None:
-                return found
-            if len(self._excesses) >= _MOST_TIMES_AFFORDABLE * self._problem.affordable:
+        found = found or self._sample_and_walk() or self._beside_the_record() or self._spare
+        for _ in range(_ROUNDS - 1):
+            if found is not None or len(self._excesses) >= most:
                 break
+            found = self._sample_and_walk() or self._spare
+        if found is not None:
+            return found
         if self._met_feasible:
             raise SpaceExhausted("all that could be found within the budget is in the record")
         raise self._nothing_feasible()
