@@ -21,6 +21,7 @@ Each message says what was expected and what was got; `hint` says what to do abo
 
 from __future__ import annotations
 
+import copyreg
 import difflib
 import errno
 from collections.abc import Iterable, Iterator
@@ -44,6 +45,10 @@ class AutokdError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message}\nhint: {self.hint}" if self.hint else self.message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Not made anew from its message, since several are made from other arguments.
+        return copyreg.__newobj__, (type(self), *self.args), vars(self)  # type: ignore[attr-defined]
 
     def as_data(self) -> dict[str, Any]:
         """What another process needs to say the same: JSON data."""

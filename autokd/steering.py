@@ -10,9 +10,9 @@ import shutil
 from collections.abc import Mapping
 from typing import Any
 
-from autokd.errors import ConflictError, Mistake, SpecError
+from autokd.errors import ConflictError, Mistake, NotFoundError, SpecError
 from autokd.files import bytes_in
-from autokd.spec import StudySpec, read_study
+from autokd.spec import BayesianSpec, StudySpec, read_study
 from autokd.store import Store, StudyRecord
 from autokd.trial import StudyState, StudyWish
 
@@ -45,7 +45,9 @@ def queue(
 
     Raises:
         ConflictError: there is a study of that name.
+        SpecError: it is to learn from a study that is not there.
     """
+    earlier_studies(spec, store)
     return store.create_study(
         spec.name,
         spec.model_dump(mode="json"),
@@ -53,6 +55,25 @@ def queue(
         labels=labels,
         owner=owner,
     )
+
+
+def earlier_studies(spec: StudySpec, store: Store) -> list[StudyRecord]:
+    """The studies that a study is to learn from.
+
+    Raises:
+        SpecError: some are not in the record; says which.
+    """
+    found, mistakes = [], []
+    names = spec.strategy.warm_start if isinstance(spec.strategy, BayesianSpec) else ()
+    for index, name in enumerate(names):
+        try:
+            found.append(store.study(name))
+        except NotFoundError as error:
+            path = f"strategy.warm_start.{index}"
+            mistakes.append(Mistake(path, error.message, error.hint))
+    if mistakes:
+        raise SpecError("the study", mistakes)
+    return found
 
 
 def steer(store: Store, study: StudyRecord, wish: StudyWish) -> StudyRecord:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import pickle  # noqa: TID251 (what travels to the workers must be picklable)
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -231,8 +232,6 @@ def test_assembled_study_is_recorded_and_found_again(spec, tmp_path):
 
 
 def test_other_limits_are_the_same_study_and_another_seed_is_another(searched, tmp_path, spec):
-    import shutil
-
     shutil.copytree(searched.folder, tmp_path, dirs_exist_ok=True)
     longer = spec.model_copy(update={"limits": spec.limits.model_copy(update={"trials": 9})})
     study = assemble_study(longer, storage=tmp_path / "autokd.db")
@@ -240,6 +239,25 @@ def test_other_limits_are_the_same_study_and_another_seed_is_another(searched, t
     study.store.close()
     with pytest.raises(ConflictError, match="it differs in seed"):
         assemble_study(spec.model_copy(update={"seed": 1}), storage=tmp_path / "autokd.db")
+
+
+def test_a_warm_start_begins_with_what_the_earlier_study_found(searched, tmp_path, tiny_spec):
+    shutil.copytree(searched.folder, tmp_path, dirs_exist_ok=True)
+    warm = {"name": "bayesian", "warm_start": ["tiny"]}
+    spec = changed(tiny_spec, name="next", seed=1, strategy=warm)
+    study = assemble_study(spec, storage=tmp_path / "autokd.db")
+    first = study.strategy.suggest([], np.random.default_rng(0))
+    trials = study.store.trials(study.store.study("tiny").id)
+    assert any(first.architecture.choices == trial.architecture.choices for trial in trials)
+    study.store.close()
+
+
+def test_a_warm_start_from_a_study_that_is_not_there_leaves_no_record(tmp_path, tiny_spec):
+    spec = changed(tiny_spec, strategy={"name": "bayesian", "warm_start": ["tine"]})
+    with pytest.raises(SpecError, match=r"strategy\.warm_start\.0: .*tine"):
+        assemble_study(spec, storage=tmp_path / "a.db")
+    with Store.open(tmp_path / "a.db") as store:
+        assert store.studies() == []
 
 
 def test_study_that_never_began_may_become_another_one(spec, tmp_path):

@@ -36,6 +36,19 @@ def test_a_new_study_is_wanted_to_run_or_waits(store):
     assert queued(store, paused=True).status == "paused"
 
 
+def test_what_a_study_is_to_learn_from_has_to_be_there(store):
+    queued(store)
+    strategy = {"name": "bayesian", "warm_start": ["scripted", "scriptd", "none"]}
+    spec = read_study(scripted_spec("next", strategy=strategy))
+    with pytest.raises(SpecError) as raised:
+        steering.queue(store, spec)
+    assert [mistake.path for mistake in raised.value.mistakes] == [
+        "strategy.warm_start.1",
+        "strategy.warm_start.2",
+    ]
+    assert [study.name for study in store.studies()] == ["scripted"]
+
+
 @pytest.mark.parametrize("wish", [StudyWish.RUN, *HALTING])
 def test_a_study_with_a_coordinator_may_be_wished_anything(store, wish):
     assert steering.steer(store, queued(store), wish).wish is wish

@@ -34,6 +34,7 @@ from autokd.spec import (
     StudySpec,
     TradeSpec,
 )
+from autokd.steering import earlier_studies
 from autokd.store import Store
 from autokd.strategies import (
     BayesianSearch,
@@ -76,12 +77,8 @@ def make_fidelity(spec: FidelitySpec, objectives: Sequence[Objective]) -> Fideli
 
 
 def earlier_trials(spec: StudySpec, store: Store) -> list[list[Trial]]:
-    """The records of the studies that a strategy is to learn from. Raises NotFoundError."""
-    if not isinstance(spec.strategy, BayesianSpec):
-        return []
-    return [
-        store.trials(store.study(name).id, TrialKind.SEARCH) for name in spec.strategy.warm_start
-    ]
+    """The records of the studies that a strategy is to learn from. Raises SpecError."""
+    return [store.trials(study.id, TrialKind.SEARCH) for study in earlier_studies(spec, store)]
 
 
 def make_problem(spec: StudySpec, parts: Parts, cost: Callable[[Architecture], Cost]) -> Problem:

@@ -50,6 +50,7 @@ def assemble_study(
     given = Given(teacher, data, space)
     parts = Parts.of(spec, given)
     store = Store.open(str(storage), files=files)
+    earlier = earlier_trials(spec, store)
     record = record or recorded_study(store, spec)
     evaluator = StudyEvaluator(
         parts.space,
@@ -61,7 +62,7 @@ def assemble_study(
     return Study(
         record,
         store,
-        strategy=make_strategy(spec, parts, evaluator.cost, earlier_trials(spec, store)),
+        strategy=make_strategy(spec, parts, evaluator.cost, earlier),
         fidelity=make_fidelity(spec.fidelity, parts.objectives),
         objectives=parts.objectives,
         budget=parts.budget,

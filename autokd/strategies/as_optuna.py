@@ -6,7 +6,8 @@ import math
 import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from numbers import Real
+from typing import Any, cast
 
 from optuna import Study
 from optuna.distributions import BaseDistribution
@@ -116,7 +117,9 @@ def as_optuna_sampler(
         seed: the same gives the same proposals for the same trials; None draws one.
 
     Raises:
-        ValueError: arguments that do not fit together; see also `Domain.from_optuna`.
+        ValueError: arguments that do not fit together; see also `Domain.from_optuna`. During the
+            search: figures that are not positive, or of other names than before.
+        TypeError: during the search, violations or figures that are no numbers by name.
     """
     if search_space is None and (conditions or violations or figures):
         raise ValueError(
@@ -128,8 +131,8 @@ def as_optuna_sampler(
     return _StrategySampler(
         make_strategy,
         None if search_space is None else Domain.from_optuna(search_space, conditions),
-        _Remembered(violations or _nothing),
-        _Remembered(figures or _nothing),
+        _Remembered("violations", violations or _nothing),
+        _PositiveFigures("figures", figures or _nothing),
         tuple(rungs),
         secrets.randbits(32) if seed is None else seed,
     )
@@ -293,17 +296,40 @@ class _StrategySampler(BaseSampler):
 
 
 class _Remembered:
-    """Figures of the points of a domain, each asked for once."""
+    """What a function of the user's says of the points of a domain; each is asked for once."""
 
-    def __init__(self, function: _Figures) -> None:
+    def __init__(self, name: str, function: _Figures) -> None:
+        self._name = name
         self._function = function
         self._known: dict[tuple[tuple[str, Choice], ...], Mapping[str, float]] = {}
 
     def __call__(self, architecture: Architecture) -> Mapping[str, float]:
         key = tuple(architecture.choices.items())
         if key not in self._known:
-            self._known[key] = self._function(dict(architecture.choices))
+            told = self._function(dict(architecture.choices))
+            self._check(told)
+            self._known[key] = told
         return self._known[key]
+
+    def _check(self, told: object) -> None:
+        if not isinstance(told, Mapping) or not all(isinstance(v, Real) for v in told.values()):
+            raise TypeError(f"{self._name}: expected a number for each name, got {told!r}")
+
+
+class _PositiveFigures(_Remembered):
+    """Of the same names at every point, as a model needs them."""
+
+    def _check(self, told: object) -> None:
+        super()._check(told)
+        figures = cast(Mapping[str, float], told)
+        if not all(0 < value < math.inf for value in figures.values()):
+            raise ValueError(f"{self._name}: expected positive numbers, got {dict(figures)}")
+        before = next(iter(self._known.values()), figures)
+        if before.keys() != figures.keys():
+            raise ValueError(
+                f"{self._name}: expected {sorted(before)} as for another point, got "
+                f"{sorted(figures)}"
+            )
 
 
 def _nothing(choices: Choices) -> dict[str, float]:

@@ -14,7 +14,13 @@ from optuna.trial import TrialState as State
 from autokd.errors import NothingFeasibleError
 from autokd.multiobjective import Objective
 from autokd.space import Condition, Domain
-from autokd.strategies import OptunaSearch, RandomSearch, SpaceExhausted, as_optuna
+from autokd.strategies import (
+    BayesianSearch,
+    OptunaSearch,
+    RandomSearch,
+    SpaceExhausted,
+    as_optuna,
+)
 from autokd.strategies.as_optuna import as_optuna_sampler
 from autokd.trial import Suggestion, TrialState
 
@@ -356,3 +362,20 @@ def test_arguments_that_do_not_fit_together_are_refused():
     for rungs in ((), (3, 1), (0, 1)):
         with pytest.raises(ValueError, match="ascending steps from 1"):
             as_optuna_sampler(RandomSearch, rungs=rungs)
+
+
+@pytest.mark.parametrize(
+    ("told", "error", "message"),
+    [
+        ({"figures": lambda point: {"size": -1.0}}, ValueError, "figures: expected positive"),
+        ({"figures": lambda point: {"size": math.nan}}, ValueError, "figures: expected positive"),
+        ({"figures": lambda point: {f"of {point}": 1.0}}, ValueError, "as for another point"),
+        ({"figures": lambda point: None}, TypeError, "figures: expected a number for each name"),
+        ({"violations": lambda point: 0.5}, TypeError, "violations: expected a number for each"),
+        ({"violations": lambda point: {"size": "big"}}, TypeError, "violations: expected a number"),
+    ],
+)
+def test_figures_and_violations_that_are_no_such_thing_are_refused(told, error, message):
+    sampler = as_optuna_sampler(BayesianSearch, SPACE, conditions=CONDITIONS, seed=0, **told)
+    with pytest.raises(error, match=message):
+        optimized(sampler)

@@ -197,6 +197,17 @@ def test_a_single_feasible_point_is_proposed_once(make_strategy, make_problem, m
         strategy.suggest([make_trial(0, first, [0.5])], np.random.default_rng(1))
 
 
+def test_where_nothing_varies_there_is_one_proposal(make_strategy, make_problem, make_trial):
+    problem = make_problem(
+        10, lambda architecture: 1, architecture=Domain({}), distillation=Domain({})
+    )
+    strategy = make_strategy(problem)
+    only = strategy.suggest([], np.random.default_rng(0))
+    assert only.architecture.choices == {}
+    with pytest.raises(SpaceExhausted):
+        strategy.suggest([make_trial(0, only, [0.5])], np.random.default_rng(1))
+
+
 @pytest.mark.parametrize("value", [0.5, float("nan"), float("inf"), float("-inf")])
 def test_metrics_that_are_constant_or_no_numbers_do_not_stop_it(
     make_strategy, make_problem, search, value

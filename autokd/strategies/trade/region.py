@@ -48,7 +48,9 @@ class Axes:
     def __init__(self, domain: Domain, fixed: Iterable[int] = ()) -> None:
         self.domain = domain
         distributions = list(domain.parameters.values())
-        is_category = np.array([isinstance(d, CategoricalDistribution) for d in distributions])
+        is_category = np.array(
+            [isinstance(d, CategoricalDistribution) for d in distributions], dtype=bool
+        )
         values = np.array([count_values(d) for d in distributions])
         varies = values > 1
         varies[list(fixed)] = False
