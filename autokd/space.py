@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -55,7 +56,7 @@ class Architecture:
         ordered = dict(sorted(self.choices.items()))
         object.__setattr__(self, "choices", MappingProxyType(ordered))
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Canonical JSON text: equal for equal architectures, in every process and version."""
         return json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
@@ -283,14 +284,16 @@ class Domain:
         return found
 
     def complete(self, choices: Choices, rng: np.random.Generator) -> dict[str, Choice]:
-        """Canonical point that keeps `choices` and draws every active parameter they lack."""
+        """Canonical point that keeps `choices`, which are so already, and draws what they lack."""
         result: dict[str, Choice] = {}
         for name, distribution in self.parameters.items():
-            if self.is_active(name, result):
-                value = choices.get(name)
-                if value is None:
-                    value = _from_unit(float(rng.random()), distribution)
-                result[name] = _quantise(name, value, distribution)
+            if not self.is_active(name, result):
+                continue
+            if name in choices:
+                result[name] = choices[name]
+            else:
+                drawn = _from_unit(float(rng.random()), distribution)
+                result[name] = _quantise(name, drawn, distribution)
         return result
 
     def matched(self, choices: Choices) -> dict[str, Choice]:

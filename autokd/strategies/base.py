@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -42,10 +42,11 @@ class Candidate:
         return json.dumps([self.architecture.key, dict(self.distillation)], sort_keys=True)
 
     @cached_property
-    def point(self) -> str:
+    def point(self) -> Hashable:
         """The same without the seed of the draw: equal for two draws of one generator."""
-        choices = dict(self.architecture.choices)
-        return json.dumps([choices, dict(self.distillation)], sort_keys=True)
+        setting = sorted(self.distillation.items())
+        # The choices of an architecture are sorted.
+        return tuple(self.architecture.choices.items()), tuple(setting)
 
 
 @dataclass(frozen=True)
