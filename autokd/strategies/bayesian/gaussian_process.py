@@ -18,11 +18,15 @@ _FEATURE_SCALE = 4.0
 """Features lie within a few standard deviations; so much of them counts as the whole range."""
 
 _MOST_STEPS = 40
+_STEPS_PER_DRAW = 8
+_LEAST_ARC = 1e-6
+"""An arc of hyper-parameters that has shrunk to this holds nothing but where it began."""
+
 _FIT_ROWS = 200
 """Hyper-parameters are fitted to so many rows at most; the posterior uses all."""
 
-_BLOCK = 32
-"""Rows of a covariance that are computed at a time, so that they stay in the processor's cache."""
+_BLOCK = 32_000
+"""Covariances that are computed at a time, so that they stay in the processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -70,11 +74,30 @@ class GaussianProcess:
     """
 
     def __init__(self, columns: Columns, targets: np.ndarray, prior: Prior | None = None) -> None:
-        self._columns = columns
-        rows = representative(targets)
-        fitted = _Likelihood(columns[rows], targets[rows], prior or Prior())
-        self._kernel = _Kernel.of(fitted.maximise(), columns)
+        logs = _likelihood(columns, targets, prior).maximise()
+        self._columns, self._kernel = columns, _Kernel.of(logs, columns)
         self._condition(targets)
+
+    @classmethod
+    def drawn(
+        cls,
+        columns: Columns,
+        targets: np.ndarray,
+        count: int,
+        rng: np.random.Generator,
+        prior: Prior | None = None,
+    ) -> list[GaussianProcess]:
+        """Processes whose hyper-parameters are draws from what is probable, not the most probable.
+
+        A few values leave much open: what one process is sure of, another may deny.
+        """
+        processes = []
+        for logs in _likelihood(columns, targets, prior).draws(count, rng):
+            process = object.__new__(cls)
+            process._columns, process._kernel = columns, _Kernel.of(logs, columns)
+            process._condition(targets)
+            processes.append(process)
+        return processes
 
     @property
     def noise(self) -> float:
@@ -114,6 +137,11 @@ class GaussianProcess:
         return drawn
 
 
+def _likelihood(columns: Columns, targets: np.ndarray, prior: Prior | None) -> _Likelihood:
+    rows = representative(targets)
+    return _Likelihood(columns[rows], targets[rows], prior or Prior())
+
+
 def representative(targets: np.ndarray) -> np.ndarray:
     """Rows to fit the hyper-parameters to: half are the best, the rest an even choice."""
     if len(targets) <= _FIT_ROWS:
@@ -150,7 +178,8 @@ class _Kernel:
 
     def __call__(self, rows: Columns, columns: Columns) -> np.ndarray:
         """(n, m) covariances of n with m candidates."""
-        parts = [self._block(rows[i : i + _BLOCK], columns) for i in range(0, len(rows), _BLOCK)]
+        step = max(_BLOCK // max(len(columns), 1), 1)
+        parts = [self._block(rows[i : i + step], columns) for i in range(0, len(rows), step)]
         return np.concatenate(parts) if parts else np.empty((0, len(columns)))
 
     def _block(self, rows: Columns, columns: Columns) -> np.ndarray:
@@ -211,6 +240,49 @@ class _Likelihood:
         ]
         self._middle, self._spread = np.array(rows).T
 
+    def draws(self, count: int, rng: np.random.Generator) -> list[np.ndarray]:
+        """Logarithms of hyper-parameters, each as likely as it is probable.
+
+        Elliptical slice sampling, which has nothing to tune, from the most probable ones on.
+
+        References:
+            I. Murray, R. P. Adams and D. J. C. MacKay, "Elliptical slice sampling", AISTATS 2010.
+        """
+        here = (self.maximise() - self._middle) / self._spread
+        loss = self._loss(here)
+        found = []
+        for _ in range(count):
+            for _ in range(_STEPS_PER_DRAW):
+                here, loss = self._step(here, loss, rng)
+            found.append(here * self._spread + self._middle)
+        return found
+
+    def _step(
+        self, here: np.ndarray, loss: float, rng: np.random.Generator
+    ) -> tuple[np.ndarray, float]:
+        """The next of the chain, in standard deviations of the prior, and its loss."""
+        other, most = rng.standard_normal(len(here)), loss + rng.exponential()
+        angle = rng.uniform(0, 2 * math.pi)
+        low, high = angle - 2 * math.pi, angle
+        while high - low > _LEAST_ARC:
+            there = here * math.cos(angle) + other * math.sin(angle)
+            found = self._loss(there)
+            if found <= most:
+                return there, found
+            low, high = (angle, high) if angle < 0 else (low, angle)
+            angle = rng.uniform(low, high)
+        return here, loss
+
+    def _loss(self, scaled: np.ndarray) -> float:
+        """The negative logarithm of the likelihood; of logs in standard deviations of the prior."""
+        kernel = _Kernel.of(scaled * self._spread + self._middle, self._columns)
+        try:
+            factor = cholesky(self._covariance(kernel)[0], lower=True)
+        except LinAlgError:
+            return math.inf
+        white = solve_triangular(factor, self._targets, lower=True)
+        return float(white @ white / 2 + np.log(np.diag(factor)).sum())
+
     def maximise(self) -> np.ndarray:
         """The logarithms of the most probable hyper-parameters."""
         bounds = np.stack([self._middle - 6, self._middle + 6], axis=1)
@@ -228,20 +300,8 @@ class _Likelihood:
     def _loss_and_slope(self, logs: np.ndarray) -> tuple[float, np.ndarray]:
         """The negative logarithm of the posterior density and its gradient."""
         kernel = _Kernel.of(logs, self._columns)
-        n, count = len(self._targets), max(len(logs) - 4, 1)
-        equal = np.exp(-kernel.weights)
-        product = np.exp(-(kernel.weights @ self._differ))
-        mean = (len(equal) - (1 - equal) @ self._differ) / count
-        for r, decay in self._scaled(kernel):
-            np.exp(-r, out=decay)
-            near = (1 + r * (1 + r / 3)) * decay
-            product *= near
-            mean += near / count
-        base = np.ones((n, n))
-        base[self._pairs] = kernel.share * mean + (1 - kernel.share) * product
-        base.T[self._pairs] = base[self._pairs]
-        covariance = kernel.scale * base + kernel.slope * self._linear
-        covariance[np.diag_indices(n)] += kernel.noise + _JITTER
+        covariance, base, mean, product = self._covariance(kernel)
+        n, count, equal = len(base), max(len(logs) - 4, 1), np.exp(-kernel.weights)
         from_prior = (logs - self._middle) / self._spread
         try:
             factor = cholesky(covariance, lower=True)
@@ -274,6 +334,27 @@ class _Likelihood:
             ]
         )
         return float(loss + (from_prior**2).sum() / 2), slope + from_prior / self._spread
+
+    def _covariance(self, kernel: _Kernel) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """(n, n) covariances, the part of them that has the scale, and its mean and product.
+
+        The last two are of the pairs alone. Leaves `_decay` as this kernel has it.
+        """
+        n, count = len(self._targets), max(len(kernel.weights) + len(kernel.lengths), 1)
+        equal = np.exp(-kernel.weights)
+        product = np.exp(-(kernel.weights @ self._differ))
+        mean = (len(equal) - (1 - equal) @ self._differ) / count
+        for r, decay in self._scaled(kernel):
+            np.exp(-r, out=decay)
+            near = (1 + r * (1 + r / 3)) * decay
+            product *= near
+            mean += near / count
+        base = np.ones((n, n))
+        base[self._pairs] = kernel.share * mean + (1 - kernel.share) * product
+        base.T[self._pairs] = base[self._pairs]
+        covariance = kernel.scale * base + kernel.slope * self._linear
+        covariance[np.diag_indices(n)] += kernel.noise + _JITTER
+        return covariance, base, mean, product
 
     def _scaled(self, kernel: _Kernel) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Each column's distances in lengths, and where its exponentials are kept.

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 import math
+import statistics
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.special import logsumexp
 
 from autokd.multiobjective import losses, non_dominated_ranks
 from autokd.strategies.base import Candidate, Problem
@@ -30,6 +32,12 @@ _MARGIN = 0.1
 
 _LEAST_EXTENT = 1e-3
 """Of a loss that is the same for all candidates so far."""
+
+_FEW = 40
+"""Trials that leave the hyper-parameters open."""
+
+_PROCESSES = 8
+"""Then so many are drawn, and what they expect is averaged."""
 
 _LEAST_CHANCE = 0.02
 """Nothing is so sure to fail that it is worth less than so much."""
@@ -72,6 +80,7 @@ class Model:
                 part_rank(table[:, i]),
                 problem.objectives[i].metric,
                 earlier,
+                rng,
             )
             for i in unknown
         ]
@@ -108,7 +117,7 @@ class Model:
         tables = [
             np.column_stack(
                 [
-                    *(unknown.predict(pool)[0] for unknown in self._unknown),
+                    *(unknown.mean(pool) for unknown in self._unknown),
                     self._exact_losses(pool),
                 ]
             )
@@ -124,21 +133,32 @@ class Model:
 
     def score(self, pool: Pool) -> np.ndarray:
         """(n,) logarithms of the expected improvement by each candidate."""
-        mean, deviation = self._unknown[0].predict(pool)
-        draws = len(self._normals)
-        others = []
-        for unknown, normals in zip(self._unknown[1:], self._normals.T, strict=True):
-            middle, spread = unknown.predict(pool)
-            others.append(middle[:, None] + spread[:, None] * normals)
-        for exact in self._exact_losses(pool).T:
-            others.append(np.repeat(exact[:, None], draws, axis=1))
-        stacked = np.stack(others, axis=2) if others else np.empty((len(pool), draws, 0))
-        logs = log_expected_volume(mean, deviation, stacked, self._front, self._reference)
+        exact = self._exact_losses(pool)
+        beliefs = [unknown.beliefs(pool) for unknown in self._unknown]
+        scores = [self._expected_volume(belief, exact) for belief in zip(*beliefs, strict=True)]
+        logs = np.asarray(logsumexp(scores, axis=0)) - math.log(len(scores))
         if self._chance is not None:
             middle, spread = self._success
             chance = self._chance.predict(self._columns(pool))[0] * spread + middle
             logs += np.log(np.clip(chance, _LEAST_CHANCE, 1))
         return logs
+
+    def _expected_volume(
+        self, belief: Sequence[tuple[np.ndarray, np.ndarray]], exact: np.ndarray
+    ) -> np.ndarray:
+        """(n,) logarithms of the expected growth of the front by candidates.
+
+        Args:
+            belief: (n,) means and deviations of each unknown loss.
+            exact: (n, k) of the others.
+        """
+        (mean, deviation), *rest = belief
+        others = [np.repeat(exact[:, None, :], len(self._normals), axis=1)]
+        for (middle, spread), normals in zip(rest, self._normals.T, strict=True):
+            drawn = middle[:, None] + spread[:, None] * normals
+            others.insert(-1, drawn[:, :, None])
+        stacked = np.concatenate(others, axis=2)
+        return log_expected_volume(mean, deviation, stacked, self._front, self._reference)
 
     def gain(self, score: float) -> float:
         """A score in units of noise: 1 is what luck of one standard deviation seems to bring.
@@ -181,7 +201,8 @@ class _Unknown:
         trained: n candidates.
         targets: (n,) their losses, standardised.
         metric: its name.
-        earlier: the process models what those that know of it leave to say.
+        earlier: the processes model what those that know of it leave to say.
+        rng: draws hyper-parameters as long as there are few trials.
     """
 
     def __init__(
@@ -191,13 +212,18 @@ class _Unknown:
         targets: np.ndarray,
         metric: str,
         earlier: Sequence[EarlierStudy],
+        rng: np.random.Generator,
     ) -> None:
         self._encoder = encoder
         self._metric = metric
         self._earlier = [study for study in earlier if study.knows(metric)]
         self._trust = trust(self._told(trained), targets)
         rest = targets - self._told(trained) @ self._trust
-        self._process = GaussianProcess(encoder.columns(trained.units, trained.logs), rest)
+        columns = self._columns(trained)
+        if len(trained) < _FEW:
+            self._processes = GaussianProcess.drawn(columns, rest, _PROCESSES, rng)
+        else:
+            self._processes = [GaussianProcess(columns, rest)]
 
     def _told(self, pool: Pool) -> np.ndarray:
         """(n, k) losses that k earlier studies predict."""
@@ -206,18 +232,27 @@ class _Unknown:
 
     @property
     def noise(self) -> float:
-        return self._process.noise
+        """Variance of a single training, in units of the targets' variance."""
+        return statistics.fmean(process.noise for process in self._processes)
 
-    def predict(self, pool: Pool) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard deviation, each (n,), of the loss without noise."""
-        mean, deviation = self._process.predict(self._columns(pool))
-        return mean + self._told(pool) @ self._trust, deviation
+    def beliefs(self, pool: Pool) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Each process's mean and standard deviation, each (n,), of the loss without noise."""
+        columns, told = self._columns(pool), self._told(pool) @ self._trust
+        predicted = [process.predict(columns) for process in self._processes]
+        return [(mean + told, deviation) for mean, deviation in predicted]
+
+    def mean(self, pool: Pool) -> np.ndarray:
+        """(n,) losses that all processes together expect."""
+        mean: np.ndarray = np.mean([mean for mean, _ in self.beliefs(pool)], axis=0)
+        return mean
 
     def imagining(self, pending: Pool, rng: np.random.Generator) -> _Unknown:
         """The same with values, drawn jointly, for what still runs."""
         columns = self._columns(pending)
         other = copy.copy(self)
-        other._process = self._process.given(columns, self._process.sample(columns, rng))
+        other._processes = [
+            process.given(columns, process.sample(columns, rng)) for process in self._processes
+        ]
         return other
 
     def _columns(self, pool: Pool) -> Columns:
