@@ -94,7 +94,9 @@ class BayesianSpec(Spec):
         "parameters.",
     )
     warm_start: tuple[str, ...] = Field(
-        (), description="Studies of the same database to learn from, by name."
+        (),
+        description="Studies of the same database to learn from, by name, as they stand when this "
+        "one begins or goes on.",
     )
 
 

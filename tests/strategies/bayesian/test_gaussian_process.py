@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import approx_fprime
+from scipy.stats import multivariate_normal, norm
 
 from autokd.strategies.bayesian.columns import Columns
 from autokd.strategies.bayesian.gaussian_process import (
@@ -60,6 +61,27 @@ def test_slope_of_the_likelihood_is_that_of_finite_differences(seed):
     _, slope = likelihood._loss_and_slope(logs)
     by_steps = approx_fprime(logs, lambda at: likelihood._loss_and_slope(at)[0], 1e-6)
     np.testing.assert_allclose(slope, by_steps, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("noise", [0.05, 0.8])
+def test_hyper_parameters_are_drawn_as_probable_as_the_values_make_them(noise):
+    # All but the noise are as good as fixed, so that its density can be had by a grid.
+    fixed = dict.fromkeys(("category_weight", "length", "mean_share", "scale"), (0.0, 1e-06))
+    prior = Prior(**fixed, noise=(np.log(0.3), 1.0), slope=(np.log(0.3), 1e-6))
+    columns, rng = some_columns(12), np.random.default_rng(0)
+    targets = some_targets(columns) + noise**0.5 * rng.standard_normal(12)
+    drawn = GaussianProcess.drawn(columns, targets, 300, rng, prior)
+    kernel = drawn[0]._kernel(columns, columns)
+    grid = np.log(0.3) + np.linspace(-5, 5, 400)
+    heights = np.array(
+        [multivariate_normal.logpdf(targets, cov=kernel + np.exp(log) * np.eye(12)) for log in grid]
+    )
+    weights = np.exp(heights - heights.max()) * norm.pdf(grid - np.log(0.3))
+    weights /= weights.sum()
+    mean = weights @ grid
+    logs = np.log([process.noise for process in drawn])
+    assert np.mean(logs) == pytest.approx(mean, abs=0.2)
+    assert np.std(logs) == pytest.approx(np.sqrt(weights @ (grid - mean) ** 2), rel=0.2)
 
 
 def test_what_was_observed_without_noise_is_predicted_and_the_unknown_is_uncertain():
