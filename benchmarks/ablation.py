@@ -82,6 +82,12 @@ def learned_noise(problem: Problem) -> BayesianSearch:
     return BayesianSearch(problem)
 
 
+def averaging(problem: Problem) -> BayesianSearch:
+    """There is one process from the start, with the most probable hyper-parameters."""
+    model._FEW = 0
+    return BayesianSearch(problem)
+
+
 def hill_climbing(problem: Problem) -> BayesianSearch:
     """The best of the surroundings is taken as it is."""
     search._CLIMBS = 0
@@ -96,6 +102,7 @@ INGREDIENTS = (
     product_of_kernels,
     scaled_priors,
     learned_noise,
+    averaging,
     hill_climbing,
 )
 
@@ -105,6 +112,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--problems", default="macro_noisy,macro_percentile_5,conditional")
     parser.add_argument("--seeds", default="20")
+    parser.add_argument("--first-seed", default="0")
     parser.add_argument("--evaluations", default="50")
     parser.add_argument("--processes", default="2")
     parser.add_argument("--data", default="../shared/data")
@@ -117,6 +125,7 @@ def main() -> None:
             "problems": options.problems,
             "strategies": f"ablation:{name}",
             "seeds": options.seeds,
+            "first-seed": options.first_seed,
             "evaluations": options.evaluations,
             "processes": options.processes,
             "data": options.data,

@@ -153,12 +153,13 @@ class Model:
             exact: (n, k) of the others.
         """
         (mean, deviation), *rest = belief
-        others = [np.repeat(exact[:, None, :], len(self._normals), axis=1)]
-        for (middle, spread), normals in zip(rest, self._normals.T, strict=True):
-            drawn = middle[:, None] + spread[:, None] * normals
-            others.insert(-1, drawn[:, :, None])
-        stacked = np.concatenate(others, axis=2)
-        return log_expected_volume(mean, deviation, stacked, self._front, self._reference)
+        drawn = [
+            (middle[:, None] + spread[:, None] * normals)[:, :, None]
+            for (middle, spread), normals in zip(rest, self._normals.T, strict=True)
+        ]
+        known = np.repeat(exact[:, None, :], len(self._normals), axis=1)
+        others = np.concatenate([*drawn, known], axis=2)
+        return log_expected_volume(mean, deviation, others, self._front, self._reference)
 
     def gain(self, score: float) -> float:
         """A score in units of noise: 1 is what luck of one standard deviation seems to bring.

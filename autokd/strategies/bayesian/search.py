@@ -45,6 +45,8 @@ class BayesianSearch:
           change. Where a candidate's cost takes a network to be built, features and cost of the
           surroundings are predicted first, and the best are then costed one after the other.
 
+    As long as there are fewer than 40 trials the expectation is an average over processes whose
+    hyper-parameters are drawn from what is probable; then there is one, with the most probable.
     An objective that is known without training (parameters, memory) is not modelled. What still
     runs counts with values drawn from the model. Once a training has failed, the chance of success
     is modelled too, and the expected improvement is multiplied by it. Each proposal notes its
