@@ -87,11 +87,8 @@ class Model:
         self._normals = rng.standard_normal((_DRAWS if len(unknown) > 1 else 1, len(unknown) - 1))
         self._chance = self._chances(observations)
         pending = _rows(observations.trials, np.flatnonzero(observations.pending))
-        self._front = self._believed(Pool.of(problem, map(_candidate, pending)), rng)
-        worst, best = self._front.max(axis=0), self._front.min(axis=0)
-        # What is known without training is in the budget; all of it may be wanted.
-        worst[: len(unknown)] = np.quantile(self._front[:, : len(unknown)], _BOUND, axis=0)
-        self._reference = worst + _MARGIN * np.maximum(worst - best, _LEAST_EXTENT)
+        self._fronts = self._believed(Pool.of(problem, map(_candidate, pending)), rng)
+        self._references = [self._bound(front) for front in self._fronts]
 
     def _chances(self, observations: Observations) -> GaussianProcess | None:
         """Regression of success on the candidates, 1 or 0; None if nothing has failed yet.
@@ -108,34 +105,47 @@ class Model:
         self._success = succeeded.mean(), succeeded.std()
         return GaussianProcess(joined, (succeeded - succeeded.mean()) / succeeded.std())
 
-    def _believed(self, pending: Pool, rng: np.random.Generator) -> np.ndarray:
-        """(n, m) losses of what was trained and, drawn, of what still runs; the unknown first."""
-        pools = [self._trained, pending] if len(pending) else [self._trained]
+    def _believed(self, pending: Pool, rng: np.random.Generator) -> list[np.ndarray]:
+        """What was trained and, drawn, what still runs, as each process sees it.
+
+        (n, m) losses without the noise of single trainings, those of the unknown objectives first.
+        """
+        pools = [self._trained]
         if len(pending):
+            pools.append(pending)
             self._unknown = [unknown.imagining(pending, rng) for unknown in self._unknown]
-        # Without the noise of single trainings.
-        tables = [
-            np.column_stack(
-                [
-                    *(unknown.mean(pool) for unknown in self._unknown),
-                    self._exact_losses(pool),
-                ]
-            )
-            for pool in pools
-        ]
-        return np.concatenate(tables)
+        tables = []
+        for pool in pools:
+            exact = self._exact_losses(pool)
+            beliefs = zip(*(unknown.beliefs(pool) for unknown in self._unknown), strict=True)
+            tables.append([np.column_stack([*(mean for mean, _ in one), exact]) for one in beliefs])
+        return [np.concatenate(parts) for parts in zip(*tables, strict=True)]
+
+    def _bound(self, front: np.ndarray) -> np.ndarray:
+        """(m,) losses that bound the volume."""
+        worst, best = front.max(axis=0), front.min(axis=0)
+        # What is known without training is in the budget; all of it may be wanted.
+        count = len(self._unknown)
+        worst[:count] = np.quantile(front[:, :count], _BOUND, axis=0)
+        bound: np.ndarray = worst + _MARGIN * np.maximum(worst - best, _LEAST_EXTENT)
+        return bound
 
     def leaders(self, count: int) -> list[Candidate]:
         """The best trained candidates as the model sees them."""
-        table = self._front[: len(self._trained)]
+        table = np.mean(self._fronts, axis=0)[: len(self._trained)]
         order = np.lexsort((table[:, 0], non_dominated_ranks(table)))
         return [self._trained.candidates[i] for i in order[:count]]
 
     def score(self, pool: Pool) -> np.ndarray:
         """(n,) logarithms of the expected improvement by each candidate."""
         exact = self._exact_losses(pool)
-        beliefs = [unknown.beliefs(pool) for unknown in self._unknown]
-        scores = [self._expected_volume(belief, exact) for belief in zip(*beliefs, strict=True)]
+        beliefs = zip(*(unknown.beliefs(pool) for unknown in self._unknown), strict=True)
+        scores = [
+            self._expected_volume(belief, exact, front, reference)
+            for belief, front, reference in zip(
+                beliefs, self._fronts, self._references, strict=True
+            )
+        ]
         logs = np.asarray(logsumexp(scores, axis=0)) - math.log(len(scores))
         if self._chance is not None:
             middle, spread = self._success
@@ -144,13 +154,19 @@ class Model:
         return logs
 
     def _expected_volume(
-        self, belief: Sequence[tuple[np.ndarray, np.ndarray]], exact: np.ndarray
+        self,
+        belief: Sequence[tuple[np.ndarray, np.ndarray]],
+        exact: np.ndarray,
+        front: np.ndarray,
+        reference: np.ndarray,
     ) -> np.ndarray:
-        """(n,) logarithms of the expected growth of the front by candidates.
+        """(n,) logarithms of the expected growth of a front by candidates.
 
         Args:
             belief: (n,) means and deviations of each unknown loss.
             exact: (n, k) of the others.
+            front: (p, m) losses to improve on.
+            reference: (m,) bounds the volume.
         """
         (mean, deviation), *rest = belief
         drawn = [
@@ -159,14 +175,19 @@ class Model:
         ]
         known = np.repeat(exact[:, None, :], len(self._normals), axis=1)
         others = np.concatenate([*drawn, known], axis=2)
-        return log_expected_volume(mean, deviation, others, self._front, self._reference)
+        return log_expected_volume(mean, deviation, others, front, reference)
 
     def gain(self, score: float) -> float:
         """A score in units of noise: 1 is what luck of one standard deviation seems to bring.
 
         With several objectives that luck is at every point of the front.
         """
-        extent = (self._reference - self._front.min(axis=0))[1:].prod()
+        extent = np.mean(
+            [
+                (reference - front.min(axis=0))[1:].prod()
+                for front, reference in zip(self._fronts, self._references, strict=True)
+            ]
+        )
         return float(math.exp(score) / (math.sqrt(self._unknown[0].noise) * extent))
 
     def guess(self, pool: Pool) -> np.ndarray:
@@ -241,11 +262,6 @@ class _Unknown:
         columns, told = self._columns(pool), self._told(pool) @ self._trust
         predicted = [process.predict(columns) for process in self._processes]
         return [(mean + told, deviation) for mean, deviation in predicted]
-
-    def mean(self, pool: Pool) -> np.ndarray:
-        """(n,) losses that all processes together expect."""
-        mean: np.ndarray = np.mean([mean for mean, _ in self.beliefs(pool)], axis=0)
-        return mean
 
     def imagining(self, pending: Pool, rng: np.random.Generator) -> _Unknown:
         """The same with values, drawn jointly, for what still runs."""
