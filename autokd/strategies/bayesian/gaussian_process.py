@@ -75,8 +75,7 @@ class GaussianProcess:
 
     def __init__(self, columns: Columns, targets: np.ndarray, prior: Prior | None = None) -> None:
         logs = _likelihood(columns, targets, prior).maximise()
-        self._columns, self._kernel = columns, _Kernel.of(logs, columns)
-        self._condition(targets)
+        self._condition(_Kernel.of(logs, columns), columns, targets)
 
     @classmethod
     def drawn(
@@ -91,13 +90,14 @@ class GaussianProcess:
 
         A few values leave much open: what one process is sure of, another may deny.
         """
-        processes = []
-        for logs in _likelihood(columns, targets, prior).draws(count, rng):
-            process = object.__new__(cls)
-            process._columns, process._kernel = columns, _Kernel.of(logs, columns)
-            process._condition(targets)
-            processes.append(process)
-        return processes
+        draws = _likelihood(columns, targets, prior).draws(count, rng)
+        return [cls._of(_Kernel.of(logs, columns), columns, targets) for logs in draws]
+
+    @classmethod
+    def _of(cls, kernel: _Kernel, columns: Columns, targets: np.ndarray) -> GaussianProcess:
+        process = object.__new__(cls)
+        process._condition(kernel, columns, targets)
+        return process
 
     @property
     def noise(self) -> float:
@@ -106,16 +106,13 @@ class GaussianProcess:
 
     def given(self, columns: Columns, targets: np.ndarray) -> GaussianProcess:
         """The same process, with more values known; the hyper-parameters stay."""
-        other = object.__new__(GaussianProcess)
-        other._kernel = self._kernel
-        other._columns = self._columns.join(columns)
-        other._condition(np.concatenate([self._targets, targets]))
-        return other
+        everything = np.concatenate([self._targets, targets])
+        return self._of(self._kernel, self._columns.join(columns), everything)
 
-    def _condition(self, targets: np.ndarray) -> None:
-        self._targets = targets
-        covariance = self._kernel(self._columns, self._columns)
-        covariance[np.diag_indices(len(targets))] += self._kernel.noise + _JITTER
+    def _condition(self, kernel: _Kernel, columns: Columns, targets: np.ndarray) -> None:
+        self._kernel, self._columns, self._targets = kernel, columns, targets
+        covariance = kernel(columns, columns)
+        covariance[np.diag_indices(len(targets))] += kernel.noise + _JITTER
         self._factor = cholesky(covariance, lower=True)
         self._weights = cho_solve((self._factor, True), targets)
 
