@@ -18,7 +18,7 @@ def summarise(record: StudyRecord, trials: Sequence[Trial]) -> dict[str, Any]:
     """The study's result as JSON data.
 
     Returns:
-        `study`, `state`, `stop_reason`, `seconds`, `trials` (counts of search trials), `teacher`
+        `study`, `state`, `stop_reason`, `error`, `seconds`, `trials` (counts of search), `teacher`
         (figures; no accuracy before it is trained), `budget` (absolute), `objectives`, `front` (one
         row per trial, best first objective first; accuracies are shares in [0, 1] of the validation
         split) and `final` (one row per retrained candidate, best validation accuracy first; means
@@ -30,6 +30,7 @@ def summarise(record: StudyRecord, trials: Sequence[Trial]) -> dict[str, Any]:
         "study": record.name,
         "state": record.status,
         "stop_reason": record.stop_reason.value if record.stop_reason else None,
+        "error": record.error,
         "seconds": round(record.seconds, 1),
         "trials": count(trials),
         "teacher": {"accuracy": None, **record.teacher} if record.teacher else {},

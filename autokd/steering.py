@@ -6,6 +6,7 @@ A wish is written into the record and kept by the coordinator; nothing here wait
 from __future__ import annotations
 
 import copy
+import logging
 import shutil
 from collections.abc import Mapping
 from typing import Any
@@ -15,6 +16,8 @@ from autokd.files import bytes_in
 from autokd.spec import BayesianSpec, StudySpec, read_study
 from autokd.store import Store, StudyRecord
 from autokd.trial import StudyState, StudyWish
+
+_LOG = logging.getLogger(__name__)
 
 _PARTICIPLES = {
     StudyWish.PAUSE: "paused",
@@ -60,6 +63,8 @@ def queue(
 def earlier_studies(spec: StudySpec, store: Store) -> list[StudyRecord]:
     """The studies that a study is to learn from.
 
+    One that has begun goes on without those that were deleted since.
+
     Raises:
         SpecError: some are not in the record; says which.
     """
@@ -71,9 +76,18 @@ def earlier_studies(spec: StudySpec, store: Store) -> list[StudyRecord]:
         except NotFoundError as error:
             path = f"strategy.warm_start.{index}"
             mistakes.append(Mistake(path, error.message, error.hint))
-    if mistakes:
+    if mistakes and not _has_begun(store, spec.name):
         raise SpecError("the study", mistakes)
+    for mistake in mistakes:
+        _LOG.warning("study %s goes on without it: %s", spec.name, mistake.message)
     return found
+
+
+def _has_begun(store: Store, name: str) -> bool:
+    try:
+        return bool(store.trials(store.study(name).id))
+    except NotFoundError:
+        return False
 
 
 def steer(store: Store, study: StudyRecord, wish: StudyWish) -> StudyRecord:

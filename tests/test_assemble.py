@@ -34,6 +34,7 @@ from autokd.space import Architecture
 from autokd.spec import SpaceSpec, StudySpec, installed_spaces, read_study
 from autokd.store import Store
 from autokd.task import Task
+from autokd.trial import Evaluation, Trial, TrialKind, TrialState
 from search_spaces.hierarchical_graph import HierarchicalGraph
 
 CPU = torch.device("cpu")
@@ -249,6 +250,70 @@ def test_a_warm_start_begins_with_what_the_earlier_study_found(searched, tmp_pat
     first = study.strategy.suggest([], np.random.default_rng(0))
     trials = study.store.trials(study.store.study("tiny").id)
     assert any(first.architecture.choices == trial.architecture.choices for trial in trials)
+    study.store.close()
+
+
+def test_a_study_that_has_begun_goes_on_without_what_it_learned_from(searched, tmp_path, tiny_spec):
+    shutil.copytree(searched.folder, tmp_path, dirs_exist_ok=True)
+    warm = {"name": "bayesian", "warm_start": ["tiny"]}
+    spec = changed(tiny_spec, name="next", strategy=warm)
+    study = assemble_study(spec, storage=tmp_path / "autokd.db")
+    tiny = study.store.study("tiny")
+    for trial in study.store.trials(tiny.id)[:1]:
+        study.store.add_trial(
+            study.record.id,
+            kind=trial.kind,
+            architecture=trial.architecture,
+            distillation=trial.distillation,
+            cost=trial.cost,
+            repeat=0,
+            state=TrialState.QUEUED,
+            epochs=1,
+        )
+    study.store.hide_study(tiny.id)
+    study.store.close()
+    again = assemble_study(spec, storage=tmp_path / "autokd.db")
+    assert len(again.trials) == 1
+    again.store.close()
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        {"name": "bayesian"},
+        {"name": "trade"},
+        {"name": "autokd"},
+        {"name": "autokd_gp"},
+        {"name": "regularized_evolution", "population": 4, "sample": 2},
+        {"name": "tpe"},
+        {"name": "random"},
+    ],
+    ids=lambda strategy: strategy["name"],
+)
+def test_every_strategy_proposes_real_networks_once_it_knows_some(strategy, tmp_path, tiny_spec):
+    study = assemble_study(changed(tiny_spec, strategy=strategy), storage=tmp_path / "a.db")
+    trials: list[Trial] = []
+    for number in range(12):
+        found = study.strategy.suggest(trials, np.random.default_rng(number))
+        cost = study.evaluator.cost(found.architecture)
+        assert not study.budget.violations(cost)
+        figures = {"accuracy": 1 / (1 + cost.parameters)}
+        trials.append(
+            Trial(
+                number=number,
+                kind=TrialKind.SEARCH,
+                candidate=number,
+                architecture=found.architecture,
+                distillation=found.distillation,
+                cost=cost,
+                repeat=0,
+                state=TrialState.COMPLETE,
+                epochs=1,
+                evaluations=(Evaluation(1, figures),),
+                notes=found.notes,
+            )
+        )
+    assert len({(trial.architecture, str(trial.distillation)) for trial in trials}) == 12
     study.store.close()
 
 

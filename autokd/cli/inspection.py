@@ -105,6 +105,8 @@ def show_study(
         print_json({**summary, "spec": record.spec, "all_trials": trials})
         return
     print_summary(summary)
+    if summary["error"] is not None:
+        write(f"it failed: {summary['error']}")
     write()
     table(
         ("trial", "kind", "state", "epochs", "accuracy", "parameters", "peak memory"),
@@ -134,6 +136,7 @@ def _trial_row(trial: Trial) -> dict[str, Any]:
         "figures": trial.figures,
         "choices": dict(trial.architecture.choices),
         "distillation": dict(trial.distillation),
+        "notes": dict(trial.notes),
         "failure": (
             {"class": trial.failure.failure_class.value, "message": trial.failure.message}
             if trial.failure

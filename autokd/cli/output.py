@@ -201,7 +201,7 @@ def _print_final(
             f"family of {row['trial']}",
             *(_with_sd(row["family"], name) for name in ("validation_accuracy", "test_accuracy")),
             *[""] * (1 + len(costs)),
-            plural(row["family"]["draws"], "draw"),
+            f"{plural(row['family']['draws'], 'draw')}, best {row['family']['best_trial']}",
         )
         for row in final
         if "family" in row

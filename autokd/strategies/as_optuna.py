@@ -76,7 +76,8 @@ def as_optuna_sampler(
         - A trial with a value outside the search space is left out.
 
     The search ends with an exception, which ends `study.optimize` too: `SpaceExhausted` when all
-    that may be proposed has been, `NothingFeasibleError` when nothing is without violations.
+    that may be proposed has been, `NothingFeasibleError` when nothing without violations is found.
+    Parameters of one value Optuna sets by itself: where there are no others it asks no sampler.
 
     >>> import optuna
     >>> from optuna.distributions import CategoricalDistribution, IntDistribution
@@ -118,9 +119,21 @@ def as_optuna_sampler(
 
     Raises:
         ValueError: arguments that do not fit together; see also `Domain.from_optuna`. During the
-            search: figures that are not positive, or of other names than before.
-        TypeError: during the search, violations or figures that are no numbers by name.
+            search: figures that are not positive, or of other names than before; a NaN.
+        TypeError: a strategy that cannot be called, a condition that is none, a seed or rungs that
+            are no whole numbers; during the search, violations or figures that are no numbers by
+            name.
     """
+    if not callable(make_strategy):
+        raise TypeError(
+            f"make_strategy: expected the class of a strategy, such as BayesianSearch, or a "
+            f"function that makes one of a problem; got {make_strategy!r}"
+        )
+    wrong = {n: c for n, c in (conditions or {}).items() if not isinstance(c, Condition)}
+    if wrong:
+        raise TypeError(f"conditions: expected a Condition for each name, got {wrong}")
+    if not all(isinstance(one, int) for one in (*rungs, seed or 0)):
+        raise TypeError(f"expected whole numbers as rungs and seed, got {rungs} and {seed!r}")
     if search_space is None and (conditions or violations or figures):
         raise ValueError(
             "conditions, violations and figures are about parameters that are known from the "
@@ -240,8 +253,7 @@ class _StrategySampler(BaseSampler):
         )
 
     def _excess(self, architecture: Architecture) -> dict[str, float]:
-        # Written so that NaN is a violation.
-        return {k: v for k, v in self._violations(architecture).items() if not v <= 0}
+        return {k: v for k, v in self._violations(architecture).items() if v > 0}
 
     def _record(self, problem: Problem, trials: Sequence[FrozenTrial]) -> list[Trial]:
         """The study's trials as the strategy knows them."""
@@ -314,6 +326,8 @@ class _Remembered:
     def _check(self, told: object) -> None:
         if not isinstance(told, Mapping) or not all(isinstance(v, Real) for v in told.values()):
             raise TypeError(f"{self._name}: expected a number for each name, got {told!r}")
+        if any(math.isnan(value) for value in told.values()):
+            raise ValueError(f"{self._name}: expected numbers, got {dict(told)}")
 
 
 class _PositiveFigures(_Remembered):

@@ -23,6 +23,8 @@ _MOST_TIMES_AFFORDABLE = 20
 """Nothing is looked for any longer once so many times the affordable were asked for their cost."""
 _SAMPLES_PER_ROUND = 200
 _POINTS_PER_WALK = 400
+_FIRST_STEP = 0.2
+"""Standard deviation of a step of a number, as a share of its range."""
 _IDLE_STEPS = 3
 """Steps without progress that end a walk; neighbours of numbers are drawn anew at each."""
 
@@ -137,10 +139,12 @@ class CandidateFinder:
         here = next((start for start in starts if self._excess(start) == 0), None)
         here = here or min(starts, key=self._excess)
         excess = self._excess(here)
-        seen, idle = {here.point}, 0
+        seen, idle, step = {here.point}, 0, _FIRST_STEP
         while len(seen) < _POINTS_PER_WALK and idle < _IDLE_STEPS:
+            # Where large steps of numbers lead no further, smaller ones may.
+            step = step / 4 if idle else step
             idle += 1
-            for neighbour in self._neighbours(here, within=excess == 0):
+            for neighbour in self._neighbours(here, excess == 0, step):
                 if neighbour.point in seen:
                     continue
                 seen.add(neighbour.point)
@@ -155,15 +159,18 @@ class CandidateFinder:
                     break
         return None
 
-    def _neighbours(self, candidate: Candidate, within: bool) -> Iterator[Candidate]:
+    def _neighbours(
+        self, candidate: Candidate, within: bool, step: float = _FIRST_STEP
+    ) -> Iterator[Candidate]:
         """Candidates one change away, in random order; over budget only other architectures."""
         choices, setting = candidate.architecture.choices, candidate.distillation
         problem, rng = self._problem, self._rng
         changes: list[tuple[Choices, Choices]] = [
-            (other, setting) for other in problem.architecture.neighbours(choices, rng)
+            (other, setting) for other in problem.architecture.neighbours(choices, rng, step)
         ]
         if within:
-            changes += [(choices, other) for other in problem.distillation.neighbours(setting, rng)]
+            others = problem.distillation.neighbours(setting, rng, step)
+            changes += [(choices, other) for other in others]
         for index in rng.permutation(len(changes)):
             other, taught = changes[index]
             yield Candidate(problem.draw(other, rng), taught)

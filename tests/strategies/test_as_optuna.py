@@ -359,6 +359,13 @@ def test_arguments_that_do_not_fit_together_are_refused():
     for given in ({"conditions": CONDITIONS}, {"violations": within(1)}, {"figures": within(1)}):
         with pytest.raises(ValueError, match="expected a search_space"):
             as_optuna_sampler(RandomSearch, **given)
+    with pytest.raises(TypeError, match="class of a strategy"):
+        as_optuna_sampler("bayesian", SPACE)
+    with pytest.raises(TypeError, match="expected a Condition"):
+        as_optuna_sampler(RandomSearch, SPACE, conditions={"kernel": ("op", ("conv",))})
+    for given in ({"seed": "a"}, {"rungs": (1.5, 3)}):
+        with pytest.raises(TypeError, match="whole numbers"):
+            as_optuna_sampler(RandomSearch, SPACE, **given)
     for rungs in ((), (3, 1), (0, 1)):
         with pytest.raises(ValueError, match="ascending steps from 1"):
             as_optuna_sampler(RandomSearch, rungs=rungs)
@@ -368,7 +375,8 @@ def test_arguments_that_do_not_fit_together_are_refused():
     ("told", "error", "message"),
     [
         ({"figures": lambda point: {"size": -1.0}}, ValueError, "figures: expected positive"),
-        ({"figures": lambda point: {"size": math.nan}}, ValueError, "figures: expected positive"),
+        ({"figures": lambda point: {"size": math.nan}}, ValueError, "figures: expected numbers"),
+        ({"violations": lambda point: {"size": math.nan}}, ValueError, "violations: expected num"),
         ({"figures": lambda point: {f"of {point}": 1.0}}, ValueError, "as for another point"),
         ({"figures": lambda point: None}, TypeError, "figures: expected a number for each name"),
         ({"violations": lambda point: 0.5}, TypeError, "violations: expected a number for each"),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pytest
-from optuna.distributions import IntDistribution
+from optuna.distributions import FloatDistribution, IntDistribution
 
 from autokd.errors import NothingFeasibleError
 from autokd.space import Architecture, Domain
@@ -51,3 +51,24 @@ def test_few_are_asked_for_their_cost_where_that_is_dear(make_problem):
             CandidateFinder(problem, [], np.random.default_rng(0)).find()
         assert 320 <= len(asked) <= most
     assert len(asked) > 3000
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_narrow_range_of_numbers_is_walked_into(make_problem, seed):
+    # One point in 25,000 is within both limits.
+    middles = {"x0": (0.5, 0.002), "x1": (0.3, 0.005)}
+
+    def violations(architecture: Architecture) -> Mapping[str, float]:
+        excess = {
+            name: abs(architecture.choices[name] - middle) / width - 1
+            for name, (middle, width) in middles.items()
+        }
+        return {name: value for name, value in excess.items() if value > 0}
+
+    problem = make_problem(
+        architecture=Domain({f"x{i}": FloatDistribution(0, 1) for i in range(10)}),
+        distillation=Domain({}),
+        violations=violations,
+    )
+    found = CandidateFinder(problem, [], np.random.default_rng(seed)).find()
+    assert not violations(found.architecture)

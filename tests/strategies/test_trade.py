@@ -346,6 +346,23 @@ def test_failed_trials_count_as_the_worst_unless_it_was_not_their_fault(make_fre
     assert record(FailureClass.OUT_OF_MEMORY) < record(FailureClass.LOST_WORKER)
 
 
+def test_it_learns_where_most_trials_fail(make_free, make_trial):
+    problem = make_free(Domain({"n": IntDistribution(1, 200), "x": FloatDistribution(0, 1)}))
+    trials, fits = [], []
+    for number in range(30):
+        suggestion = TRADE(problem).suggest(trials, rng_for(0, number, "suggest"))
+        choices = suggestion.architecture.choices
+        trial = make_trial(number, suggestion, (choices["x"],) * 3)
+        fits.append(choices["n"] <= 30)
+        if not fits[-1]:
+            failure = Failure(FailureClass.OUT_OF_MEMORY, "too large")
+            trial = dataclasses.replace(
+                trial, state=TrialState.FAILED, evaluations=(), failure=failure
+            )
+        trials.append(trial)
+    assert sum(fits[-10:]) >= 8
+
+
 @pytest.mark.parametrize("accuracies", [(0.5,) * 3, (float("nan"),) * 3, ()])
 @pytest.mark.parametrize("state", [TrialState.COMPLETE, TrialState.FAILED])
 def test_constant_and_missing_metrics_end_in_proposals(make_problem, make_trial, accuracies, state):

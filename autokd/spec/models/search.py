@@ -96,7 +96,7 @@ class BayesianSpec(Spec):
     warm_start: tuple[str, ...] = Field(
         (),
         description="Studies of the same database to learn from, by name, as they stand when this "
-        "one begins or goes on.",
+        "one begins or goes on; without those that were deleted since.",
     )
 
 

@@ -192,6 +192,8 @@ class Model:
 
     def guess(self, pool: Pool) -> np.ndarray:
         """The same, with what the candidates cost predicted from what others cost."""
+        if not self._trained.names:
+            return self.score(pool)
         known = self._columns(self._trained).without_features()
         asked = self._columns(Pool(pool.candidates, pool.units, self._no_figures(pool), ()))
         predicted = []

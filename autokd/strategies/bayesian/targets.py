@@ -7,8 +7,8 @@ from scipy.special import ndtri
 from scipy.stats import rankdata
 
 
-def part_rank(losses: np.ndarray, share: float = 0.75) -> np.ndarray:
-    """Losses mostly as they are and partly by their rank, with mean 0 and standard deviation 1.
+def part_rank(losses: np.ndarray, share: float = 0.5) -> np.ndarray:
+    """Losses half as they are and half by their rank, with mean 0 and standard deviation 1.
 
     Ranks keep one diverged student from hiding all differences between good ones; the values
     keep what ranks lose, by how much one is better.

@@ -95,9 +95,10 @@ class TRADE:
         observations = Observations.of(self._problem, trials)
         finder = CandidateFinder(self._problem, observations.trials, rng)
         known, pending = observations.known, observations.pending
+        tried = known | pending | observations.failed
         if not (self._axes.numbers | self._axes.categories).any() and not self._families.columns:
             return _suggestion(finder.find())
-        if known.sum() >= 2 and (known | pending).sum() >= self._initial:
+        if known.sum() >= 2 and tried.sum() >= self._initial:
             turn = _Turn(self._problem, self._families, self._axes, observations, finder, rng)
             try:
                 with seeded(rng):
@@ -331,7 +332,7 @@ def _targets(losses: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     scalars = np.empty(len(losses))
     scalars[finite] = weighted.max(axis=1) + _RHO * weighted.sum(axis=1)
     scalars[~finite] = scalars[finite].max()
-    return part_rank(scalars, share=0.5)
+    return part_rank(scalars)
 
 
 def _suggestion(candidate: Candidate, region: str = "", starts: bool = False) -> Suggestion:
