@@ -39,6 +39,7 @@ import optuna
 from optuna.distributions import BaseDistribution
 from search_problems import EPOCHS, Benchmark, conditional, digits, nasbench_macro, two_unknown
 
+from autokd.errors import AutokdError
 from autokd.multiobjective import losses
 from autokd.seeding import rng_for
 from autokd.space import Choice
@@ -58,7 +59,7 @@ from autokd.strategies.trade import TRADE
 from autokd.trial import Evaluation, Suggestion, Trial, TrialKind, TrialState
 
 MARKS = (25, 50, 100)
-"""Evaluations after which regret and volume are taken."""
+"""Evaluations after which regret and volume are taken, and after the last."""
 
 PROBLEMS: dict[str, Callable[[Path], Benchmark]] = {
     **{
@@ -120,6 +121,11 @@ def _ask(asked: optuna.Trial, name: str, distribution: BaseDistribution) -> Any:
             )
 
 
+def marks_of(evaluations: int) -> list[int]:
+    """Evaluations after which a search of so many is scored."""
+    return [mark for mark in MARKS if mark < evaluations] + [evaluations]
+
+
 def make_strategy(
     name: str, benchmark: Benchmark, seed: int, earlier: Sequence[Sequence[Trial]] = ()
 ) -> Strategy:
@@ -167,7 +173,7 @@ class Play:
 
     Attributes:
         found: evaluations until the target was reached, or None.
-        regret: at each of `MARKS` that was reached.
+        regret: at each of `marks_of`.
         volume: likewise; empty with one objective.
         seconds: of each proposal.
         repeats: proposals that had been made before.
@@ -206,13 +212,14 @@ def play(
     ended: list[int] = []
     under_way: list[tuple[float, int]] = []
     seconds, now = [], 0.0
+    exhausted = False
     while len(ended) < evaluations:
-        while len(under_way) < workers and len(trials) < evaluations:
+        while len(under_way) < workers and len(trials) < evaluations and not exhausted:
             begun = time.perf_counter()
             try:
                 suggestion = player.suggest(trials, rng_for(seed, len(trials), "suggest"))
             except SpaceExhausted:
-                evaluations = len(trials)
+                exhausted = True
                 break
             seconds.append(time.perf_counter() - begun)
             trials.append(_trial(benchmark, len(trials), suggestion))
@@ -224,7 +231,8 @@ def play(
         told = Evaluation(EPOCHS, dict(benchmark.observe(candidate, noise)))
         trials[number] = replace(trials[number], state=TrialState.COMPLETE, evaluations=(told,))
         ended.append(number)
-    return _score(benchmark, strategy, seed, [trials[number] for number in ended], seconds)
+    told_of = [trials[number] for number in ended]
+    return _score(benchmark, strategy, seed, told_of, seconds, marks_of(evaluations))
 
 
 def earlier_search(name: str, data: Path, seed: int) -> list[Trial]:
@@ -260,7 +268,12 @@ def _trial(benchmark: Benchmark, number: int, suggestion: Suggestion) -> Trial:
 
 
 def _score(
-    benchmark: Benchmark, strategy: str, seed: int, trials: list[Trial], seconds: list[float]
+    benchmark: Benchmark,
+    strategy: str,
+    seed: int,
+    trials: list[Trial],
+    seconds: list[float],
+    marks: list[int],
 ) -> Play:
     problem = benchmark.problem
     candidates = [Candidate(trial.architecture, trial.distillation) for trial in trials]
@@ -272,7 +285,8 @@ def _score(
     known = [{metric: benchmark.target}, {metric: benchmark.best}]
     target, best = losses(problem.objectives[:1], known)[:, 0]
     hits = np.flatnonzero(first <= target)
-    marks = [mark for mark in MARKS if mark <= len(trials)]
+    # A space that was exhausted before has nothing left to gain.
+    marks = [min(mark, len(trials)) for mark in marks]
     several = len(problem.objectives) > 1
     return Play(
         problem=benchmark.name,
@@ -309,7 +323,6 @@ def row(plays: Sequence[Play]) -> list[str]:
         plays[0].strategy,
         "" if plays[0].volume else f"{_middle(found, 0)} ({rate:.2f})",
         *at_marks,
-        *[""] * (len(MARKS) - len(at_marks)),
         f"{statistics.median(every):.3f}",
         f"{max(every):.2f}",
         f"{statistics.mean(play.repeats for play in plays):.1f}",
@@ -317,10 +330,11 @@ def row(plays: Sequence[Play]) -> list[str]:
     ]
 
 
-def heading(problem: str, several: bool) -> str:
+def heading(problem: str, several: bool, evaluations: int) -> str:
     """The head of a problem's table."""
     name = "volume" if several else "regret"
-    columns = ["strategy", "found (rate)", *(f"{name} at {mark}" for mark in MARKS)]
+    columns = ["strategy", "found (rate)"]
+    columns += [f"{name} at {mark}" for mark in marks_of(evaluations)]
     columns += ["s per proposal", "slowest", "repeats", "feasible"]
     line = "| " + " | ".join(columns) + " |"
     return f"\n### {problem}\n\n{line}\n|{'---|' * len(columns)}"
@@ -331,19 +345,36 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--problems", default=",".join(PROBLEMS))
-    parser.add_argument("--strategies", default="random,tpe,gp,optuna:TPESampler,optuna:GPSampler")
-    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--problems", default=",".join(PROBLEMS), help="default: %(default)s")
+    parser.add_argument(
+        "--strategies",
+        default="random,tpe,gp,optuna:TPESampler,optuna:GPSampler",
+        help="names of study files, module:factory or optuna:Class; default: %(default)s",
+    )
+    parser.add_argument("--seeds", type=_count, default=20, help="searches; default: %(default)s")
     parser.add_argument("--first-seed", type=int, default=0, help="fresh ones for a last check")
-    parser.add_argument("--evaluations", type=int, default=100)
-    parser.add_argument("--workers", type=int, default=1, help="evaluations at a time")
+    parser.add_argument(
+        "--evaluations", type=_count, default=100, help="of a search; default: %(default)s"
+    )
+    parser.add_argument("--workers", type=_count, default=1, help="evaluations at a time")
     parser.add_argument(
         "--earlier", default="", help="problem of which `bayesian` knows 60 random candidates"
     )
-    parser.add_argument("--processes", type=int, default=multiprocessing.cpu_count())
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument(
+        "--processes",
+        type=_count,
+        default=multiprocessing.cpu_count(),
+        help="searches at a time; default: one for each core",
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=Path("../shared/data"),
+        help="holds nasbench_macro; default: %(default)s",
+    )
     parser.add_argument("--json", type=Path, help="file for all figures")
     options = parser.parse_args()
+    _check(options, parser)
     run = partial(
         play,
         data=options.data,
@@ -364,12 +395,39 @@ def main() -> None:
                 jobs = [(problem, strategy, seed) for seed in seeds]
                 plays = pool.starmap(run, jobs, chunksize=1)
                 if index == 0:
-                    print(heading(problem, several=bool(plays[0].volume)))
+                    several = bool(plays[0].volume)
+                    print(heading(problem, several, options.evaluations))
                 print("| " + " | ".join(row(plays)) + " |")
                 sys.stdout.flush()
                 every += plays
                 if options.json:
                     options.json.write_text(json.dumps([asdict(play) for play in every]))
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1 on, got {text!r}")
+    return int(text)
+
+
+def _check(options: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    """Says what cannot be had before anything is played."""
+    warnings.simplefilter("ignore")
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    for problem in options.problems.split(","):
+        if problem not in PROBLEMS:
+            parser.error(f"expected problems among {', '.join(PROBLEMS)}; got {problem!r}")
+        try:
+            benchmark = PROBLEMS[problem](options.data)
+        except OSError as error:
+            parser.error(f"--data: expected the folder of the tables: {error}")
+        for strategy in options.strategies.split(","):
+            try:
+                made = make_strategy(strategy, benchmark, 0)
+            except (AutokdError, AttributeError, ImportError) as error:
+                parser.error(f"strategy {strategy!r}: {error}")
+            if not callable(getattr(made, "suggest", None)):
+                parser.error(f"strategy {strategy!r}: expected a Strategy, got {made!r}")
 
 
 if __name__ == "__main__":
