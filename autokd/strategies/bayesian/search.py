@@ -20,7 +20,7 @@ from autokd.trial import GAIN, Suggestion, Trial
 _ENUMERABLE = 20_000
 """A space of so many points is scored whole."""
 
-_INITIAL = 3
+_INITIAL = 4
 _PARAMETERS_PER_INITIAL = 4
 
 _LEADERS = 5
@@ -54,7 +54,7 @@ class BayesianSearch:
 
     Args:
         problem: what is searched.
-        initial: candidates before the first model, at least 2; by default 3, or a quarter of the
+        initial: candidates before the first model, at least 2; by default 4, or a quarter of the
             parameters if that is more. Random, or every second one the best that earlier studies
             know of.
         earlier: records of earlier studies, of this space or another, this teacher or another.

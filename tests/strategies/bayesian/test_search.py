@@ -106,7 +106,7 @@ def test_each_proposal_notes_a_gain_that_shrinks(make_problem, make_trial):
     )
     trials = searched(BayesianSearch(problem), 30, make_trial, distance)
     gains = [trial.notes.get(GAIN) for trial in trials]
-    assert gains[:3] == [None] * 3
+    assert gains[:4] == [None] * 4
     assert np.median(gains[4:9]) > 10 * np.median(gains[-5:])
 
 
