@@ -245,6 +245,7 @@ def seed() -> int:
     return _SEED
 
 
+@pytest.mark.slow
 def test_a_few_deaths_lose_and_double_nothing(tmp_path: Path, seed: int) -> None:
     system = System(tmp_path)
     with Store.open(system.storage, files=system.files) as store:

@@ -165,6 +165,7 @@ def test_no_more_costs_are_asked_for_than_can_be_afforded(make_problem, search):
     assert len(asked) == 5
 
 
+@pytest.mark.slow
 def test_its_proposals_are_better_than_random_ones(make_problem, make_trial):
     domain = Domain({f"op_{i}": CategoricalDistribution(list("abcd")) for i in range(6)})
     problem = make_problem(
