@@ -48,7 +48,8 @@ class AutokdError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Not made anew from its message, since several are made from other arguments.
-        return copyreg.__newobj__, (type(self), *self.args), vars(self)  # type: ignore[attr-defined]
+        make = copyreg.__newobj__  # type: ignore[attr-defined]  # the stubs of copyreg lack it
+        return make, (type(self), *self.args), vars(self)
 
     def as_data(self) -> dict[str, Any]:
         """What another process needs to say the same: JSON data."""

@@ -26,7 +26,7 @@ _POINTS_PER_WALK = 400
 _FIRST_STEP = 0.2
 """Standard deviation of a step of a number, as a share of its range."""
 _IDLE_STEPS = 3
-"""Steps without progress that end a walk; neighbours of numbers are drawn anew at each."""
+"""Steps without progress that end a walk; neighbours of numbers are drawn anew at each, nearer."""
 
 
 class CandidateFinder:

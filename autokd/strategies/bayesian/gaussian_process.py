@@ -58,7 +58,8 @@ class GaussianProcess:
         s [ share · mean_i k_i + (1 - share) · prod_i k_i ] + slope · (1 + f · f')
 
     with k_i = exp(-w_i) for two different categories and the Matérn-5/2 function of |x - x'| / l_i
-    for numbers and features. The hyper-parameters are the most probable ones under `Prior`.
+    for numbers and features. The hyper-parameters are the most probable ones under `Prior`, or
+    draws of what is probable (`drawn`).
 
     Args:
         columns: n candidates, n >= 1.

@@ -56,7 +56,8 @@ class TRADE:
     Args:
         problem: what is searched.
         acquisition: `log_ei` or `thompson`.
-        initial: random candidates before the first model, at least 2; families take turns.
+        initial: random candidates before the first model, at least 2, failed ones among them, and
+            two that tell their objectives; families take turns.
 
     References:
         J. Kim, C. Myeong and S. Yun, "TRADE: trust region aware architecture search to distill
