@@ -68,6 +68,11 @@ def test_importing_the_search_core_does_not_load_torch() -> None:
     assert not {"botorch", "matplotlib", "onnx", "torch", "torchvision"} & loaded
 
 
+def test_assembling_a_search_loads_no_library_of_a_single_strategy() -> None:
+    heavy = {"ax", "botorch", "cmaes", "gpytorch", "optunahub", "smac"}
+    assert not heavy & _loaded_by("import autokd.assemble")
+
+
 def test_reading_a_study_does_not_load_torch() -> None:
     code = "import autokd\ntry: autokd.read_study({})\nexcept autokd.AutokdError: pass"
     assert not {"optuna", "search_spaces", "torch"} & _loaded_by(code)

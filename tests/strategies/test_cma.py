@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 from cmaes import CMAwM
@@ -137,8 +134,3 @@ def test_several_objectives_are_refused(make_problem):
 def test_a_population_of_three_and_no_step_are_refused(make_cube, options):
     with pytest.raises(ValueError, match="at least 4 and a step above 0"):
         CMAES(make_cube(), **options)
-
-
-def test_the_other_strategies_do_not_load_it():
-    code = "import autokd.strategies, sys; sys.exit('cmaes' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
