@@ -479,7 +479,7 @@ def _other_values(
     if distribution.single():
         return []
     unit = _to_unit(value, distribution)
-    moved = _from_unit(float(np.clip(unit + step * rng.standard_normal(), 0, 1)), distribution)
+    moved = _from_unit(min(max(unit + step * rng.standard_normal(), 0.0), 1.0), distribution)
     if isinstance(distribution, IntDistribution):
         assert not isinstance(value, str) and not isinstance(moved, str)
         up = value + distribution.step <= distribution.high and (

@@ -194,7 +194,7 @@ class _Kernel:
             r = np.abs(x[:, None] - y[None, :])
             r *= _SQRT5 / length
             exponent += r
-            one = 1 + r * (1 + r / 3)
+            one = _polynomial(r)
             factor *= one
             one *= np.exp(-r)
             total += one
@@ -212,6 +212,15 @@ class _Kernel:
 def _positions(columns: Columns) -> np.ndarray:
     """(n, q + f) numbers and features, on scales where 1 is the whole range."""
     return np.concatenate([columns.numbers, columns.features / _FEATURE_SCALE], axis=1)
+
+
+def _polynomial(r: np.ndarray) -> np.ndarray:
+    """1 + r + r² / 3: the Matérn-5/2 function without its exponential. In place is faster."""
+    result = r / 3
+    result += 1
+    result *= r
+    result += 1
+    return result
 
 
 class _Likelihood:
@@ -315,7 +324,7 @@ class _Likelihood:
         through_mean = kernel.share / count * pairs
         # d near / d log(length) = growth * decay, and growth / polynomial as a share of near
         by_length = [
-            (r * r * (1 + r) / 3) @ (through_product / (1 + r * (1 + r / 3)) + through_mean * decay)
+            (r * r * (1 + r)) @ (through_product / _polynomial(r) + through_mean * decay) / 3
             for r, decay in self._scaled(kernel)
         ]
         by_weight = self._differ @ through_product + equal * (self._differ @ through_mean)
@@ -341,12 +350,14 @@ class _Likelihood:
         n, count = len(self._targets), max(len(kernel.weights) + len(kernel.lengths), 1)
         equal = np.exp(-kernel.weights)
         product = np.exp(-(kernel.weights @ self._differ))
-        mean = (len(equal) - (1 - equal) @ self._differ) / count
+        mean = len(equal) - (1 - equal) @ self._differ
         for r, decay in self._scaled(kernel):
             np.exp(-r, out=decay)
-            near = (1 + r * (1 + r / 3)) * decay
+            near = _polynomial(r)
+            near *= decay
             product *= near
-            mean += near / count
+            mean += near
+        mean /= count
         base = np.ones((n, n))
         base[self._pairs] = kernel.share * mean + (1 - kernel.share) * product
         base.T[self._pairs] = base[self._pairs]
