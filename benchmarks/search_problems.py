@@ -149,6 +149,7 @@ def nasbench_macro(data: Path, kind: str) -> Benchmark:
             violations=_limited(figures, limit),
             rungs=(EPOCHS,),
             figures=figures,
+            limited=frozenset({"parameters"} if kind in limits else ()),
         ),
         truth=truth,
         observe=observe,
@@ -260,7 +261,7 @@ def conditional(limit: float = _ONE_IN_THOUSAND) -> Benchmark:
 
     return Benchmark(
         name="conditional",
-        problem=_families_problem((ACCURACY,), _limited(figures, limit)),
+        problem=_families_problem((ACCURACY,), _limited(figures, limit), frozenset({"parameters"})),
         truth=truth,
         observe=lambda candidate, rng: truth(candidate),
         best=60 + _best_capacity(limit),
@@ -305,6 +306,7 @@ def two_unknown() -> Benchmark:
 def _families_problem(
     objectives: tuple[Objective, ...],
     violations: Callable[[Architecture], Mapping[str, float]],
+    limited: frozenset[str] = frozenset(),
 ) -> Problem:
     architecture = Domain(
         {
@@ -347,6 +349,7 @@ def _families_problem(
         violations=violations,
         rungs=(EPOCHS,),
         figures=_figures_of_families,
+        limited=limited,
     )
 
 

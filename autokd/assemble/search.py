@@ -14,7 +14,7 @@ from optuna.distributions import (
 
 from autokd.assemble.parts import Parts, parameter_limit, teacher_cost
 from autokd.assemble.spaces import load_space
-from autokd.budget import Cost
+from autokd.budget import Budget, Cost
 from autokd.errors import TeacherError
 from autokd.multiobjective import Objective
 from autokd.space import Architecture, Domain, ScoredSpace, SearchSpace
@@ -52,6 +52,9 @@ from autokd.strategies import (
 from autokd.strategies.optuna_search import hub_sampler
 from autokd.task import Task
 from autokd.trial import Suggestion, Trial, TrialKind
+
+_WEIGHTS = frozenset({"parameters", "weight_bytes"})
+"""Of two students the one with more of the one has more of the other."""
 
 _AFFORDABLE_COSTS = 16
 """A network is built for each, which takes some 20 ms."""
@@ -92,8 +95,15 @@ def make_problem(spec: StudySpec, parts: Parts, cost: Callable[[Architecture], C
         violations=lambda architecture: parts.budget.violations(cost(architecture)),
         rungs=spec.fidelity.rungs,
         figures=_known_figures(parts.space, parts.data.task, cost, parts.objectives),
+        limited=_limited(parts.budget),
         affordable=_AFFORDABLE_COSTS,
     )
+
+
+def _limited(budget: Budget) -> frozenset[str]:
+    """Figures that a budget limits; weights are its parameters in other units."""
+    limits = frozenset(budget.limits)
+    return limits | _WEIGHTS if limits & _WEIGHTS else limits
 
 
 def _known_figures(

@@ -64,6 +64,7 @@ class Problem:
         rungs: epochs at which the rungs of the fidelity ladder end, ascending.
         figures: what is known of an architecture without training it, by name: its cost. Exact and
             remembered like `violations`; positive, and the same names for every architecture.
+        limited: names of the figures that the budget limits, and of those that say the same.
         affordable: how many new architectures a suggestion may ask the violations and figures of
             before it must come to an end; where a network has to be built for it, that is few.
     """
@@ -76,6 +77,7 @@ class Problem:
     violations: Callable[[Architecture], Mapping[str, float]]
     rungs: tuple[int, ...]
     figures: Callable[[Architecture], Mapping[str, float]] = lambda architecture: {}
+    limited: frozenset[str] = frozenset()
     affordable: int = 20_000
 
     @cached_property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,9 +58,12 @@ class Encoder:
         domain: the joint domain.
         logs: (n, f) logarithms of the figures of the candidates that the study has met; their
             spread scales the features.
+        inputs: which of the f become features; by default all.
     """
 
-    def __init__(self, domain: Domain, logs: np.ndarray) -> None:
+    def __init__(
+        self, domain: Domain, logs: np.ndarray, inputs: Sequence[int] | None = None
+    ) -> None:
         varying = [
             (index, distribution)
             for index, distribution in enumerate(domain.parameters.values())
@@ -72,8 +76,9 @@ class Encoder:
         ]
         categories = {index for index, _ in self._counts}
         self._numbers = [index for index, _ in varying if index not in categories]
-        self._middle = logs.mean(axis=0)
-        self._spread = np.maximum(logs.std(axis=0), _LEAST_SPREAD)
+        self._inputs = list(range(logs.shape[1]) if inputs is None else inputs)
+        self._middle = logs[:, self._inputs].mean(axis=0)
+        self._spread = np.maximum(logs[:, self._inputs].std(axis=0), _LEAST_SPREAD)
 
     @property
     def counts(self) -> list[int]:
@@ -92,4 +97,5 @@ class Encoder:
             there = ~np.isnan(units[:, index])
             categories[there, column] = (units[there, index] * count).astype(int)
         numbers = np.nan_to_num(units[:, self._numbers], nan=_ABSENT_NUMBER)
-        return Columns(categories, numbers, (logs - self._middle) / self._spread)
+        features = (logs[:, self._inputs] - self._middle) / self._spread
+        return Columns(categories, numbers, features)

@@ -72,7 +72,10 @@ class Model:
         table = observations.losses[trained]
         self._middle = table[:, exact].mean(axis=0)
         self._spread = np.maximum(table[:, exact].std(axis=0), 1e-12)
-        self._encoder = Encoder(problem.domain, self._trained.logs)
+        # What is limited and wanted small as well is not spent to the last.
+        hidden = problem.limited - set(metrics)
+        inputs = [i for i, name in enumerate(self._trained.names) if name not in hidden]
+        self._encoder = Encoder(problem.domain, self._trained.logs, inputs)
         self._unknown = [
             _Unknown(
                 self._encoder,

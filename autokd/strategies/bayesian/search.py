@@ -37,8 +37,9 @@ class BayesianSearch:
     """Bayesian optimisation that keeps to the budget by checking it.
 
     Each unknown objective is modelled by a `GaussianProcess` on choices, settings and the free
-    features (the logarithms of all that a candidate is known to cost). The next candidate is the
-    one that is expected to improve the front most, among those that are within the budget and new:
+    features (the logarithms of what a candidate is known to cost, but for what the budget limits: of
+    that the best have as much as they may, and how much it is would explain what they spend it on).
+    The next candidate is the one that is expected to improve the front most, among those that are within the budget and new:
 
         - in a space of up to 20,000 points, of all;
         - else of the surroundings of the best and some from anywhere, and then uphill, change by
@@ -105,14 +106,15 @@ class BayesianSearch:
     ) -> tuple[Candidate, float] | None:
         """What is expected to improve the front most, with its score; None if none was found."""
         if self._whole is not None:
-            new = [i for i, one in enumerate(self._whole.candidates) if finder.is_new(one)]
-            return _best(model, self._whole[new])
+            rows = [i for i, one in enumerate(self._whole.candidates) if finder.is_new(one)]
+            return _best(model, self._whole[rows])
         leaders = [_point(self._problem, leader) for leader in model.leaders(_LEADERS)]
         points = surroundings(self._domain, leaders, rng, _POINTS_OF_A_KIND)
-        found = {candidate.point: candidate for candidate in self._candidates(points, rng)}
-        if len(found) > self._problem.affordable:
-            return self._best_affordable(model, list(found.values()), finder)
-        return self._uphill(model, filter(finder.accepts, found.values()), finder, rng)
+        near = filter(finder.is_new, self._candidates(points, rng))
+        new = {candidate.point: candidate for candidate in near}
+        if len(new) > self._problem.affordable:
+            return self._best_affordable(model, list(new.values()), finder)
+        return self._uphill(model, filter(finder.accepts, new.values()), finder, rng)
 
     def _best_of_earlier(
         self, finder: CandidateFinder, rng: np.random.Generator
@@ -137,10 +139,14 @@ class BayesianSearch:
     def _best_affordable(
         self, model: Model, candidates: Sequence[Candidate], finder: CandidateFinder
     ) -> tuple[Candidate, float] | None:
-        """The best of those that look best before what they cost is known."""
+        """The best of those that look best before what they cost is known.
+
+        If all of these are over budget, one near the least bad of them.
+        """
         pool = Pool.unpriced(self._problem, candidates)
         order = np.argsort(-model.guess(pool), kind="stable")[: self._problem.affordable]
-        feasible = [one for one in pool[order.tolist()].candidates if finder.accepts(one)]
+        asked = pool[order.tolist()].candidates
+        feasible = [one for one in asked if finder.accepts(one)] or [finder.find(asked)]
         return _best(model, Pool.of(self._problem, feasible))
 
     def _uphill(
