@@ -389,6 +389,15 @@ def test_what_a_space_says_without_training_is_known_beside_the_cost(spec, tmp_p
     assert problem.figures(architecture) == {**cost.figures(), "promise": 2.0}
 
 
+def test_a_limit_on_parameters_is_one_on_their_bytes(tiny_spec):
+    def limited(**budget):
+        spec = changed(tiny_spec, budget=budget)
+        return make_problem(spec, Parts.of(spec), lambda architecture: Cost(1, 4, 1, 1)).limited
+
+    assert limited(macs="0.5x") == {"macs"}
+    assert limited(parameters="0.2x", macs="0.5x") == {"parameters", "weight_bytes", "macs"}
+
+
 def test_a_score_may_not_pass_for_a_metric(spec):
     parts = Parts.of(spec, Given(space=Scored(name="accuracy")))
     cost = Cost(parameters=1, weight_bytes=4, peak_activation_bytes=4, macs=1)

@@ -36,10 +36,11 @@ _PROGRESS = 1e-3
 class BayesianSearch:
     """Bayesian optimisation that keeps to the budget by checking it.
 
-    Each unknown objective is modelled by a `GaussianProcess` on choices, settings and the free
-    features (the logarithms of what a candidate is known to cost, but for what the budget limits: of
-    that the best have as much as they may, and how much it is would explain what they spend it on).
-    The next candidate is the one that is expected to improve the front most, among those that are within the budget and new:
+    Each unknown objective is modelled by a `GaussianProcess` on choices, settings and free
+    features: the logarithms of what a candidate is known to cost, but for what the budget limits.
+    Of that the best have as much as they may; as an input it would explain what they owe to the
+    parts that it is spent on. The next candidate is the one that is expected to improve the front
+    most, among those that are within the budget and new:
 
         - in a space of up to 20,000 points, of all;
         - else of the surroundings of the best and some from anywhere, and then uphill, change by

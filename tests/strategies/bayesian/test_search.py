@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
+from autokd.multiobjective import Objective
 from autokd.seeding import rng_for
 from autokd.space import Condition, Domain
 from autokd.strategies import BayesianSearch, RandomSearch
@@ -67,6 +68,40 @@ def test_few_affordable_costs_are_enough(wide, make_trial):
     asked.clear()
     strategy.suggest(trials, np.random.default_rng(0))
     assert len(set(asked) - {trial.architecture.key for trial in trials}) <= 10
+
+
+def test_guesses_that_are_all_over_budget_lead_to_one_within_it(wide, make_trial):
+    def size(architecture):
+        return sum(architecture.choices.values())
+
+    problem = dataclasses.replace(
+        wide,
+        violations=lambda architecture: (
+            {"size": size(architecture)} if size(architecture) > 8 else {}
+        ),
+        figures=lambda architecture: {"parameters": 1.0 + size(architecture)},
+        affordable=2,
+    )
+    trials = searched(BayesianSearch(problem), 16, make_trial, distance)
+    assert all(size(trial.architecture) <= 8 for trial in trials)
+    assert all(GAIN in trial.notes for trial in trials[4:])  # no blind ones among them
+
+
+def test_what_the_budget_limits_is_no_input_unless_it_is_an_objective(wide, make_trial):
+    trials = searched(RandomSearch(wide), 12, make_trial, distance)
+    told = dataclasses.replace(
+        wide, figures=lambda architecture: {"parameters": 1.0 + sum(architecture.choices.values())}
+    )
+
+    def proposed(problem, *, limited=frozenset()):
+        strategy = BayesianSearch(dataclasses.replace(problem, limited=limited))
+        return strategy.suggest(trials, np.random.default_rng(0)).architecture
+
+    limited = frozenset({"parameters"})
+    assert proposed(told, limited=limited) == proposed(wide) != proposed(told)
+    objectives = (*wide.objectives, Objective("parameters", "minimize"))
+    both = dataclasses.replace(told, objectives=objectives)
+    assert proposed(both, limited=limited) == proposed(both)
 
 
 def test_what_still_runs_is_kept_away_from(wide, make_trial):
