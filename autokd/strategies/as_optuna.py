@@ -112,7 +112,8 @@ def as_optuna_sampler(
             exceeded, as a share of it; zero or less is within the limit. Nothing over a limit is
             proposed. Asked once for each point.
         figures: takes the same, gives what is known without a trial, by name: positive numbers. One
-            that has the name of an objective (`study.set_metric_names`) is that objective.
+            that has the name of an objective (`study.set_metric_names`) is that objective; one that
+            has the name of a violation is what is limited.
         rungs: steps of `trial.report` at which trials are compared, ascending; the last stands
             for the end of a trial.
         seed: the same gives the same proposals for the same trials; None draws one.
@@ -238,6 +239,7 @@ class _StrategySampler(BaseSampler):
     ) -> Problem:
         names = _whole(study).metric_names
         names = names or [f"value_{i}" for i in range(len(study.directions))]
+        somewhere = Architecture(_SPACE, domain.canonical(_middle(domain)))
         return Problem(
             space=_SPACE,
             draws=False,
@@ -250,6 +252,7 @@ class _StrategySampler(BaseSampler):
             violations=violations,
             rungs=self._rungs,
             figures=self._figures,
+            limited=frozenset(self._violations(somewhere)),
         )
 
     def _excess(self, architecture: Architecture) -> dict[str, float]:

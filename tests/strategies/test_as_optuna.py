@@ -294,6 +294,19 @@ def test_a_figure_with_the_name_of_an_objective_is_that_objective(spy):
         assert spy.problem.figures(trial.architecture)["size"] == trial.figures_at(1)["size"]
 
 
+def test_a_figure_with_the_name_of_a_violation_is_limited(spy):
+    sampler = as_optuna_sampler(
+        spy,
+        SPACE,
+        conditions=CONDITIONS,
+        violations=lambda point: {"size": size(point) / 20 - 1},
+        figures=lambda point: {"size": size(point), "depth": 1.0},
+        seed=0,
+    )
+    optuna.create_study(sampler=sampler).optimize(objective, 1)
+    assert spy.problem.limited == {"size"}
+
+
 def test_violations_are_asked_once_for_each_point():
     asked = []
 
