@@ -54,7 +54,7 @@ from autokd.task import Task
 from autokd.trial import Suggestion, Trial, TrialKind
 
 _WEIGHTS = frozenset({"parameters", "weight_bytes"})
-"""Of two students the one with more of the one has more of the other."""
+"""Two figures that say the same of a student, in different units."""
 
 _AFFORDABLE_COSTS = 16
 """A network is built for each, which takes some 20 ms."""
@@ -101,7 +101,7 @@ def make_problem(spec: StudySpec, parts: Parts, cost: Callable[[Architecture], C
 
 
 def _limited(budget: Budget) -> frozenset[str]:
-    """Figures that a budget limits; weights are its parameters in other units."""
+    """Figures that a budget limits, and those that say the same."""
     limits = frozenset(budget.limits)
     return limits | _WEIGHTS if limits & _WEIGHTS else limits
 
