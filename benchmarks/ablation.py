@@ -26,9 +26,15 @@ def whole(problem: Problem) -> BayesianSearch:
 
 
 def ranks(problem: Problem) -> BayesianSearch:
-    """Targets are the standardised values alone."""
+    """Targets are values from the start."""
     # mypy does not count a name that a module imports as one of its own.
-    model.part_rank = lambda losses: targets.part_rank(losses, share=1.0)  # type: ignore[attr-defined]
+    model.part_rank = targets.without_gaps  # type: ignore[attr-defined]
+    return BayesianSearch(problem)
+
+
+def values(problem: Problem) -> BayesianSearch:
+    """Targets are half ranks to the end."""
+    model.without_gaps = targets.part_rank  # type: ignore[attr-defined]
     return BayesianSearch(problem)
 
 
@@ -72,7 +78,7 @@ def scaled_priors(problem: Problem) -> BayesianSearch:
     any_point = problem.domain.sample(np.random.default_rng(0))[0]
     candidate = problem.candidate(any_point, np.random.default_rng(0))
     half = np.log(varying + len(problem.figures(candidate.architecture))) / 2
-    _prior(length=(-half, 1.0), category_weight=(half, 1.0))
+    _prior(length=(gaussian_process.Prior.length[0] - half, 1.0), category_weight=(half, 1.0))
     return BayesianSearch(problem)
 
 
@@ -84,7 +90,13 @@ def learned_noise(problem: Problem) -> BayesianSearch:
 
 def averaging(problem: Problem) -> BayesianSearch:
     """There is one process from the start, with the most probable hyper-parameters."""
-    model._FEW = 0
+
+    def most_probable(
+        columns: columns.Columns, rest: np.ndarray, count: int, rng: np.random.Generator
+    ) -> list[gaussian_process.GaussianProcess]:
+        return [gaussian_process.GaussianProcess(columns, rest)]
+
+    gaussian_process.GaussianProcess.drawn = most_probable  # type: ignore[method-assign,assignment]
     return BayesianSearch(problem)
 
 
@@ -96,6 +108,7 @@ def hill_climbing(problem: Problem) -> BayesianSearch:
 
 INGREDIENTS = (
     ranks,
+    values,
     features,
     linear_part,
     sum_of_kernels,

@@ -14,8 +14,9 @@ from autokd.strategies.bayesian.columns import Columns
 
 _SQRT5 = math.sqrt(5)
 _JITTER = 1e-6
-_FEATURE_SCALE = 4.0
-"""Features lie within a few standard deviations; so much of them counts as the whole range."""
+_FEATURE_SCALE = 11.0
+"""So many standard deviations of a feature count as the whole range of a number: a feature changes
+with many choices, and what depends on it does so more slowly."""
 
 _MOST_STEPS = 40
 _STEPS_PER_DRAW = 8
@@ -39,7 +40,7 @@ class Prior:
 
     category_weight: tuple[float, float] = (0.0, 1.0)
     """Shifted by -log(d) / 2."""
-    length: tuple[float, float] = (0.0, 1.0)
+    length: tuple[float, float] = (-1.0, 1.0)
     """Shifted by log(d) / 2."""
     mean_share: tuple[float, float] = (0.0, 1.0)
     """Of the logit."""

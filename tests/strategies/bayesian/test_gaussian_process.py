@@ -48,7 +48,7 @@ def test_covariance_is_the_formula_written_out():
     def matern(r):
         return (1 + 5**0.5 * r + 5 / 3 * r * r) * np.exp(-(5**0.5) * r)
 
-    factors = [np.exp(-0.7), matern(0.3 / 0.4), matern(3 / 4 / 1.5)]
+    factors = [np.exp(-0.7), matern(0.3 / 0.4), matern(3 / 11 / 1.5)]
     expected = 2.0 * (0.25 * np.mean(factors) + 0.75 * np.prod(factors)) + 0.3 * (1 - 2.0)
     assert _Kernel.of(logs, columns)(columns, columns)[0, 1] == pytest.approx(expected)
 
