@@ -331,7 +331,22 @@ def _families_problem(
             for name in ("expansion", "kernel", "activation", "dropout", "skip")
         },
     )
-    distillation = Domain(
+    return Problem(
+        space="families",
+        draws=False,
+        architecture=architecture,
+        distillation=_teaching(),
+        objectives=objectives,
+        violations=violations,
+        rungs=(EPOCHS,),
+        figures=_figures_of_families,
+        limited=limited,
+    )
+
+
+def _teaching() -> Domain:
+    """Settings of the distillation."""
+    return Domain(
         {
             "kd.temperature": FloatDistribution(1, 20, log=True),
             "kd.weight": FloatDistribution(0, 1),
@@ -339,17 +354,6 @@ def _families_problem(
             "feature.weight": FloatDistribution(0.01, 10, log=True),
         },
         {"feature.weight": Condition("feature", ("hint", "attention"))},
-    )
-    return Problem(
-        space="families",
-        draws=False,
-        architecture=architecture,
-        distillation=distillation,
-        objectives=objectives,
-        violations=violations,
-        rungs=(EPOCHS,),
-        figures=_figures_of_families,
-        limited=limited,
     )
 
 
@@ -416,3 +420,98 @@ def _distance(candidate: Candidate, without: str = "") -> float:
         else 0.3 * math.log10(float(taught["feature.weight"])) ** 2,
     }
     return sum(loss for name, loss in losses.items() if name != without)
+
+
+_FIVE = range(5)
+_KERNELS_OF_STAGES = (3, 3, 5, 7, 5)
+_TWO_IN_THOUSAND = 7_800
+_BEST_OF_STAGES = 46.615
+"""What simulated annealing without noise found from several starts, and nothing better."""
+
+
+def staged() -> Benchmark:
+    """A chain of five stages: 24 parameters, 2 points in 1,000 within the budget, noise of 0.1.
+
+    Unlike in `conditional` all stages always exist, more of a part brings less and less, parts
+    depend on each other (a width on the one before it, a kernel on the width, the best temperature
+    on the weight), and multiply-accumulates are known that nothing limits.
+    """
+    architecture = Domain(
+        {
+            name: distribution
+            for stage in _FIVE
+            for name, distribution in {
+                f"width_{stage}": IntDistribution(8, 128, log=True),
+                f"depth_{stage}": IntDistribution(1, 4),
+                f"kernel_{stage}": CategoricalDistribution([3, 5, 7]),
+                f"excite_{stage}": CategoricalDistribution([False, True]),
+            }.items()
+        }
+    )
+
+    def truth(candidate: Candidate) -> Mapping[str, float]:
+        figures = _figures_of_stages(candidate.architecture)
+        lost = _lost_by_stages(candidate.architecture) + _lost_by_teaching(candidate.distillation)
+        return {**figures, "accuracy": 80 - 3 * lost}
+
+    def observe(candidate: Candidate, rng: np.random.Generator) -> Mapping[str, float]:
+        known = truth(candidate)
+        return {**known, "accuracy": known["accuracy"] + 0.1 * rng.standard_normal()}
+
+    return Benchmark(
+        name="staged",
+        problem=Problem(
+            space="stages",
+            draws=False,
+            architecture=architecture,
+            distillation=_teaching(),
+            objectives=(ACCURACY,),
+            violations=_limited(_figures_of_stages, _TWO_IN_THOUSAND),
+            rungs=(EPOCHS,),
+            figures=_figures_of_stages,
+            limited=frozenset({"parameters"}),
+        ),
+        truth=truth,
+        observe=observe,
+        best=_BEST_OF_STAGES,
+        target=_BEST_OF_STAGES - 0.5,
+        limits=("parameters",),
+    )
+
+
+def _figures_of_stages(architecture: Architecture) -> Mapping[str, float]:
+    choices = architecture.choices
+    sizes, before = [], 8
+    for stage in _FIVE:
+        width, kernel = choices[f"width_{stage}"], choices[f"kernel_{stage}"]
+        per_layer = width * (2 * width + kernel**2 + 0.25 * width * choices[f"excite_{stage}"])
+        sizes.append(choices[f"depth_{stage}"] * per_layer + before * width)
+        before = width
+    macs = sum(size * 1024 / 4**stage for stage, size in enumerate(sizes))
+    return {"parameters": float(sum(sizes)), "macs": macs}
+
+
+def _lost_by_stages(architecture: Architecture) -> float:
+    choices = architecture.choices
+    by_width, by_depth = (1.0, 1.5, 2.5, 2.0, 1.2), (0.8, 1.2, 2.0, 1.5, 0.7)
+    lost = 0.0
+    for stage in _FIVE:
+        width = choices[f"width_{stage}"]
+        wrong = abs(choices[f"kernel_{stage}"] - _KERNELS_OF_STAGES[stage]) / 2
+        lost += by_width[stage] * (width / 16) ** -0.8
+        lost += by_depth[stage] * choices[f"depth_{stage}"] ** -0.7
+        lost += (0.25 if width > 24 else 0.125) * wrong
+        lost -= 0.1 * (stage + 1) * choices[f"excite_{stage}"]
+        if stage:
+            lost += 0.8 * max(math.log2(choices[f"width_{stage - 1}"] / width), 0)
+    return lost
+
+
+def _lost_by_teaching(taught: Mapping[str, Any]) -> float:
+    weight, feature = taught["kd.weight"], taught["feature"]
+    lost = 0.5 * math.log(taught["kd.temperature"] / (3 + 2 * weight)) ** 2
+    lost += 3 * (weight - 0.6) ** 2 + {"none": 0.6, "hint": 0.2, "attention": 0.0}[feature]
+    if feature != "none":
+        best = 0.3 if feature == "hint" else 3
+        lost += 0.3 * math.log10(taught["feature.weight"] / best) ** 2
+    return lost
