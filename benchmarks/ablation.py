@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,15 +28,26 @@ def whole(problem: Problem) -> BayesianSearch:
 
 def ranks(problem: Problem) -> BayesianSearch:
     """Targets are values from the start."""
-    # mypy does not count a name that a module imports as one of its own.
-    model.part_rank = targets.without_gaps  # type: ignore[attr-defined]
+    _targets(targets.without_gaps)
     return BayesianSearch(problem)
 
 
 def values(problem: Problem) -> BayesianSearch:
     """Targets are half ranks to the end."""
-    model.without_gaps = targets.part_rank  # type: ignore[attr-defined]
+    _targets(targets.part_rank)
     return BayesianSearch(problem)
+
+
+def closed_gaps(problem: Problem) -> BayesianSearch:
+    """The values of many trials keep the gaps between them."""
+    few, ranked = targets.FEW, targets.part_rank
+    _targets(lambda losses: ranked(losses, share=0.5 if len(losses) < few else 1.0))
+    return BayesianSearch(problem)
+
+
+def _targets(scaled: Callable[[np.ndarray], np.ndarray]) -> None:
+    # mypy does not count a name that a module imports as one of its own.
+    model.scaled = scaled  # type: ignore[attr-defined,assignment]
 
 
 def features(problem: Problem) -> BayesianSearch:
@@ -109,6 +121,7 @@ def hill_climbing(problem: Problem) -> BayesianSearch:
 INGREDIENTS = (
     ranks,
     values,
+    closed_gaps,
     features,
     linear_part,
     sum_of_kernels,

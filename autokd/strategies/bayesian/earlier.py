@@ -13,7 +13,7 @@ from autokd.strategies.base import Problem
 from autokd.strategies.bayesian.columns import Encoder
 from autokd.strategies.bayesian.gaussian_process import GaussianProcess
 from autokd.strategies.bayesian.pool import Pool
-from autokd.strategies.bayesian.targets import part_rank
+from autokd.strategies.bayesian.targets import scaled
 from autokd.strategies.observations import Observations
 from autokd.trial import Trial
 
@@ -28,7 +28,7 @@ class EarlierStudy:
     """Models of this study's unknown objectives on the record of another study.
 
     Its space may have been another one: parameters are matched by their names. What it measured is
-    turned into targets by `part_rank`, so data, teacher and budget may have been others, too.
+    turned into targets by `scaled`, so data, teacher and budget may have been others, too.
 
     Args:
         problem: this study's.
@@ -69,7 +69,7 @@ class EarlierStudy:
         columns = self._encoder.columns(pool.units, pool.logs)
         for objective, losses in zip(shared, table.T, strict=True):
             if objective.metric not in names:
-                self._processes[objective.metric] = GaussianProcess(columns, part_rank(losses))
+                self._processes[objective.metric] = GaussianProcess(columns, scaled(losses))
 
     def knows(self, metric: str) -> bool:
         """Whether the other study tells anything of an objective."""

@@ -15,8 +15,8 @@ from autokd.strategies.bayesian.columns import Columns
 _SQRT5 = math.sqrt(5)
 _JITTER = 1e-6
 _FEATURE_SCALE = 11.0
-"""So many standard deviations of a feature count as the whole range of a number: a feature changes
-with many choices, and what depends on it does so more slowly."""
+"""So many standard deviations of a feature count as the whole range of a number, so that its length
+is longer: most choices change it, and what it explains changes with it more slowly."""
 
 _MOST_STEPS = 40
 _STEPS_PER_DRAW = 8
@@ -41,7 +41,7 @@ class Prior:
     category_weight: tuple[float, float] = (0.0, 1.0)
     """Shifted by -log(d) / 2."""
     length: tuple[float, float] = (-1.0, 1.0)
-    """Shifted by log(d) / 2."""
+    """Shifted by log(d) / 2. In 7 columns the most probable one is the whole range."""
     mean_share: tuple[float, float] = (0.0, 1.0)
     """Of the logit."""
     scale: tuple[float, float] = (0.0, 1.0)

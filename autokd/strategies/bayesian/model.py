@@ -17,7 +17,7 @@ from autokd.strategies.bayesian.columns import Columns, Encoder
 from autokd.strategies.bayesian.earlier import EarlierStudy, trust
 from autokd.strategies.bayesian.gaussian_process import GaussianProcess
 from autokd.strategies.bayesian.pool import Pool
-from autokd.strategies.bayesian.targets import part_rank, without_gaps
+from autokd.strategies.bayesian.targets import FEW, scaled
 from autokd.strategies.observations import Observations
 from autokd.trial import Trial
 
@@ -33,11 +33,8 @@ _MARGIN = 0.1
 _LEAST_EXTENT = 1e-3
 """Of a loss that is the same for all candidates so far."""
 
-_FEW = 40
-"""Trials that leave the hyper-parameters open, and are ranked."""
-
 _PROCESSES = 8
-"""Then so many are drawn, and what they expect is averaged."""
+"""Few trials leave the hyper-parameters open: so many are drawn, their expectations averaged."""
 
 _LEAST_CHANCE = 0.02
 """Nothing is so sure to fail that it is worth less than so much."""
@@ -76,9 +73,6 @@ class Model:
         hidden = problem.limited - set(metrics)
         inputs = [i for i, name in enumerate(self._trained.names) if name not in hidden]
         self._encoder = Encoder(problem.domain, self._trained.logs, inputs)
-        # Ranks say most of a few trials. Of many, most are beside the best: ranks would make much
-        # of the little between these, and no other family would be worth a trial.
-        scaled = part_rank if len(trained) < _FEW else without_gaps
         self._unknown = [
             _Unknown(
                 self._encoder,
@@ -250,7 +244,7 @@ class _Unknown:
         self._trust = trust(self._told(trained), targets)
         rest = targets - self._told(trained) @ self._trust
         columns = self._columns(trained)
-        if len(trained) < _FEW:
+        if len(trained) < FEW:
             self._processes = GaussianProcess.drawn(columns, rest, _PROCESSES, rng)
         else:
             self._processes = [GaussianProcess(columns, rest)]

@@ -48,7 +48,8 @@ class BayesianSearch:
           surroundings are predicted first, and the best are then costed one after the other.
 
     As long as there are fewer than 40 trials the expectation is an average over processes whose
-    hyper-parameters are drawn from what is probable; then there is one, with the most probable.
+    hyper-parameters are drawn from what is probable, of targets that are half ranks; then there is
+    one, with the most probable, of values.
     An objective that is known without training (parameters, memory) is not modelled. What still
     runs counts with values drawn from the model. Once a training has failed, the chance of success
     is modelled too, and the expected improvement is multiplied by it. Each proposal notes its

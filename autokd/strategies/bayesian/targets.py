@@ -6,8 +6,20 @@ import numpy as np
 from scipy.special import ndtri
 from scipy.stats import rankdata
 
+FEW = 40
+"""Fewer trials than these are few."""
+
 _ROUNDS = 50
-"""Gaps are shortened so often at most; each time the spread that measures them is smaller."""
+"""Gaps are shortened so often at most: with them shrinks the spread that measures them."""
+
+
+def scaled(losses: np.ndarray) -> np.ndarray:
+    """Losses as targets: half ranks of few trials, values without gaps of many.
+
+    Of many trials most are beside the best. Ranks would make much of the little between these, and
+    no other family of architectures would seem worth a trial.
+    """
+    return part_rank(losses) if len(losses) < FEW else without_gaps(losses)
 
 
 def part_rank(losses: np.ndarray, share: float = 0.5) -> np.ndarray:
@@ -31,9 +43,9 @@ def part_rank(losses: np.ndarray, share: float = 0.5) -> np.ndarray:
 def without_gaps(losses: np.ndarray) -> np.ndarray:
     """Losses without the gaps between them, with mean 0 and standard deviation 1.
 
-    Where the next worse loss is farther away than one standard deviation of all, that and all that
-    are worse move up to there. So students that diverged do not hide the differences between
-    others, and unlike ranks this does not stretch the crowd around the best which a search leaves.
+    Where the next loss is farther away than one standard deviation of the result, it and all beyond
+    it move up to there. So students that diverged do not hide the differences between others. Where
+    there are no gaps the values stay as they are, however many of them crowd around the best.
 
     Args:
         losses: (n,) finite values.
@@ -42,14 +54,16 @@ def without_gaps(losses: np.ndarray) -> np.ndarray:
         (n,) targets in the order of the losses; zeros if all losses are equal.
     """
     order = np.argsort(losses, kind="stable")
-    near = _standard(losses)[order]
+    steps = np.diff(losses[order], prepend=losses[order[:1]])
     for _ in range(_ROUNDS):
-        steps = np.diff(near)
-        if (steps <= near.std()).all():
+        # In shares of the largest, as it becomes smaller with every round.
+        steps = steps / (steps.max() or 1.0)
+        most = np.cumsum(steps).std()
+        if (steps <= most).all():
             break
-        near = np.concatenate([[0.0], np.cumsum(np.minimum(steps, near.std()))])
+        steps = np.minimum(steps, most)
     targets = np.empty(len(losses))
-    targets[order] = near
+    targets[order] = np.cumsum(steps)
     return _standard(targets)
 
 

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from autokd.strategies.bayesian.targets import part_rank, without_gaps
+from autokd.strategies.bayesian.targets import FEW, part_rank, scaled, without_gaps
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
@@ -44,6 +46,42 @@ def test_a_crowd_around_the_best_is_not_stretched_unlike_by_ranks():
     assert np.ptp(without_gaps(losses)[:60]) < 0.1 < 1 < np.ptp(part_rank(losses)[:60])
 
 
-@pytest.mark.parametrize("scaled", [part_rank, without_gaps])
-def test_equal_losses_become_zeros(scaled):
-    assert scaled(np.full(4, 0.3)).tolist() == [0, 0, 0, 0]
+def test_two_levels_stay_two_levels():
+    losses = np.repeat([0.0, 1.0], [39, 1])
+    assert without_gaps(losses) == pytest.approx((losses - losses.mean()) / losses.std())
+
+
+def test_one_disaster_of_many_hides_nothing_however_large():
+    losses = np.append(np.linspace(1, 2, 40), 1e30)
+    targets = without_gaps(losses)
+    assert targets[:40] == pytest.approx(np.linspace(targets[0], targets[39], 40))
+    assert np.ptp(targets[:40]) > 1
+    assert targets[40] - targets[39] == pytest.approx(1, abs=0.01)
+
+
+@settings(max_examples=50)
+@given(
+    losses=st.lists(st.integers(-5, 100), min_size=1, max_size=60),
+    shift=st.floats(-10, 10),
+    scale=st.sampled_from([1e-6, 1.0, 1e6]),
+)
+def test_order_ties_and_nothing_else_of_the_scale_matter(losses, shift, scale):
+    given_losses = np.array(losses, dtype=float)
+    targets = without_gaps(given_losses)
+    order = np.sign(given_losses[:, None] - given_losses)
+    np.testing.assert_array_equal(np.sign(np.round(targets[:, None] - targets, 9)), order)
+    moved = without_gaps(scale * (given_losses + shift))
+    np.testing.assert_allclose(moved, targets, atol=1e-6)
+
+
+def test_ranks_are_for_few_trials():
+    losses = np.linspace(0, 3, FEW) ** 2
+    few, many = losses[1:], losses
+    assert scaled(few) == pytest.approx(part_rank(few))
+    assert scaled(many) == pytest.approx(without_gaps(many))
+
+
+@pytest.mark.parametrize("targets", [part_rank, without_gaps])
+@pytest.mark.parametrize("count", [1, 4])
+def test_equal_losses_become_zeros(targets, count):
+    assert targets(np.full(count, 0.3)).tolist() == [0] * count
