@@ -8,10 +8,10 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 from autokd.multiobjective import Objective
 from autokd.seeding import rng_for
-from autokd.space import Condition, Domain
+from autokd.space import Architecture, Condition, Domain
 from autokd.strategies import BayesianSearch, RandomSearch
 from autokd.strategies.bayesian.pool import all_points, surroundings
-from autokd.trial import GAIN, Evaluation, Failure, FailureClass, TrialState
+from autokd.trial import GAIN, Evaluation, Failure, FailureClass, Suggestion, TrialState
 
 WIDE = Domain({f"x{i}": IntDistribution(0, 9) for i in range(6)}, {})
 
@@ -210,3 +210,50 @@ def test_surroundings_are_points_of_the_domain(make_problem):
     points = list(surroundings(domain, leaders, rng, 20))
     assert len(points) > 60
     assert all(domain.canonical(point) == point for point in points)
+
+
+def test_a_family_that_is_polished_does_not_keep_the_others_from_a_trial(make_problem, make_trial):
+    domain = Domain(
+        {
+            "family": CategoricalDistribution(["lucky", "better"]),
+            **{f"width_{i}": FloatDistribution(0, 1) for i in range(4)},
+            **{f"{name}.{i}": FloatDistribution(0, 1) for name in ("l", "b") for i in range(4)},
+        },
+        {
+            f"{name}.{i}": Condition("family", (family,))
+            for name, family in (("l", "lucky"), ("b", "better"))
+            for i in range(4)
+        },
+    )
+    problem = make_problem(
+        architecture=domain,
+        distillation=Domain({}),
+        objectives=make_problem().objectives[:1],
+        size=lambda architecture: 1,
+        rungs=(1,),
+    )
+
+    def loss(suggestion):
+        choices = suggestion.architecture.choices
+        numbers = [value for name, value in choices.items() if name != "family"]
+        return sum((x - 0.6) ** 2 for x in numbers) - 0.3 * (choices["family"] == "better")
+
+    # The first trials: all that was met of the better family was worse, by its other numbers.
+    rng = np.random.default_rng(0)
+    trials = []
+    for number in range(60):
+        family = "better" if number < 3 else "lucky"
+        spread = 0.6 if number < 6 else 0.3 / (number - 4)
+        rows = rng.normal(0.6, spread, (1, 13)).clip(0, 1)
+        if number < 3:
+            rows = rng.choice([0.05, 0.1, 0.95], (1, 13))
+        rows[0, 0] = 0.75 if family == "better" else 0.25
+        choices = next(iter(domain.decode(rows)))
+        suggestion = Suggestion(Architecture("networks", choices, 0), {})
+        trials.append(make_trial(number, suggestion, accuracies=[-loss(suggestion)]))
+    strategy, tried = BayesianSearch(problem), []
+    for number in range(60, 65):
+        suggestion = strategy.suggest(trials, rng_for(0, number, "suggest"))
+        tried.append(suggestion.architecture.choices["family"])
+        trials.append(make_trial(number, suggestion, accuracies=[-loss(suggestion)]))
+    assert "better" in tried
