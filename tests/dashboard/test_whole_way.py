@@ -24,9 +24,9 @@ def test_from_the_link_that_is_printed_to_a_verified_student(
     visit = Visit(browser, up.partition("/login")[0])
     page = visit.page
     page.set_default_timeout(LONG)
-    _start_a_study(page, up, {**tiny_spec, "teacher": {**tiny_spec["teacher"], "epochs": 20}})
+    _start_a_study(page, up, {**tiny_spec, "teacher": {**tiny_spec["teacher"], "epochs": 100}})
     page.evaluate("window.sameDocument = true")
-    page.get_by_text(re.compile(r"Training the teacher: epoch \d+ of 20")).wait_for()
+    page.get_by_text(re.compile(r"Training the teacher: epoch \d+ of 100")).wait_for()
     page.get_by_test_id("chart-front").get_by_text("on the front").wait_for()
     page.locator("main .badge", has_text="completed").first.wait_for()
     page.get_by_test_id("final").get_by_role("link", name="Candidate").wait_for()
