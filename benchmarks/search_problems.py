@@ -484,9 +484,8 @@ def staged() -> Benchmark:
 
 
 def _best_of_stages() -> Candidate:
-    shapes = zip(_CHAIN, _BEST_WIDTHS, _BEST_DEPTHS, strict=True)
     choices: dict[str, Choice] = {}
-    for stage, width, depth in shapes:
+    for stage, width, depth in zip(_CHAIN, _BEST_WIDTHS, _BEST_DEPTHS, strict=True):
         choices |= {f"width_{stage}": width, f"depth_{stage}": depth}
         choices |= {f"kernel_{stage}": 3, f"excite_{stage}": True}
     taught = {"kd.weight": 0.6, "kd.temperature": 4.2, "feature": "attention", "feature.weight": 3}

@@ -69,7 +69,8 @@ class GaussianProcess:
 
     References:
         C. Hvarfner, E. O. Hellsten and L. Nardi, "Vanilla Bayesian optimization performs great in
-        high dimensions", ICML 2024: priors that grow with the dimension. B. Ru, A. Alvi, V. Nguyen,
+        high dimensions", ICML 2024: priors that grow with the dimension; their middles and spreads
+        are ours. B. Ru, A. Alvi, V. Nguyen,
         M. A. Osborne and S. Roberts, "Bayesian optimisation over multiple continuous and
         categorical inputs", ICML 2020: sum and product of kernels; here the sum is over single
         columns, with the linear part ours.

@@ -7,7 +7,7 @@ from scipy.special import ndtri
 from scipy.stats import rankdata
 
 FEW = 40
-"""Fewer trials than these are few."""
+"""Fewer trials than these are few: they are ranked, and leave the hyper-parameters open."""
 
 _ROUNDS = 50
 """Gaps are shortened so often at most: with them shrinks the spread that measures them."""
