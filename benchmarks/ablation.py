@@ -9,6 +9,7 @@ one is played by a process of its own, since what is left out is replaced in the
 from __future__ import annotations
 
 import argparse
+import math
 import subprocess
 import sys
 from collections.abc import Callable
@@ -61,7 +62,7 @@ def features(problem: Problem) -> BayesianSearch:
     return BayesianSearch(problem)
 
 
-def _prior(**fields: tuple[float, float]) -> None:
+def _prior(**fields: tuple[float, float] | float) -> None:
     plain = gaussian_process.Prior
     gaussian_process.Prior = lambda: replace(plain(), **fields)  # type: ignore[misc,assignment]
 
@@ -90,8 +91,26 @@ def scaled_priors(problem: Problem) -> BayesianSearch:
     any_point = problem.domain.sample(np.random.default_rng(0))[0]
     candidate = problem.candidate(any_point, np.random.default_rng(0))
     half = np.log(varying + len(problem.figures(candidate.architecture))) / 2
-    _prior(length=(gaussian_process.Prior.length[0] - half, 1.0), category_weight=(half, 1.0))
+    (length, of_lengths), (weight, of_weights) = _middles_and_spreads()
+    _prior(length=(length - half, of_lengths), category_weight=(weight + half, of_weights))
     return BayesianSearch(problem)
+
+
+def shared_scales(problem: Problem) -> BayesianSearch:
+    """Weights and lengths have nothing in common a priori; each is as uncertain as before."""
+    (length, of_lengths), (weight, of_weights) = _middles_and_spreads()
+    common = gaussian_process.Prior.shared
+    _prior(
+        shared=0.0,
+        length=(length, math.hypot(of_lengths, common)),
+        category_weight=(weight, math.hypot(of_weights, common)),
+    )
+    return BayesianSearch(problem)
+
+
+def _middles_and_spreads() -> tuple[tuple[float, float], tuple[float, float]]:
+    """The prior of lengths, and that of weights."""
+    return gaussian_process.Prior.length, gaussian_process.Prior.category_weight
 
 
 def learned_noise(problem: Problem) -> BayesianSearch:
@@ -127,6 +146,7 @@ INGREDIENTS = (
     sum_of_kernels,
     product_of_kernels,
     scaled_priors,
+    shared_scales,
     learned_noise,
     averaging,
     hill_climbing,

@@ -19,6 +19,9 @@ _FEATURE_SCALE = 11.0
 is longer: most choices change it, and what it explains changes with it more slowly."""
 
 _MOST_STEPS = 40
+_MOST_SPREADS = 6.0
+"""From the middle of the prior, at most."""
+
 _STEPS_PER_DRAW = 8
 _LEAST_ARC = 1e-6
 """An arc of hyper-parameters that has shrunk to this holds nothing but where it began."""
@@ -38,10 +41,13 @@ class Prior:
     two random points are about as similar in many dimensions as in few.
     """
 
-    category_weight: tuple[float, float] = (0.0, 1.0)
-    """Shifted by -log(d) / 2."""
-    length: tuple[float, float] = (-1.0, 1.0)
-    """Shifted by log(d) / 2. In 7 columns the most probable one is the whole range."""
+    category_weight: tuple[float, float] = (-0.5, 0.5)
+    """Of each, beside what all share. Shifted by -log(d) / 2."""
+    length: tuple[float, float] = (-1.5, 0.5)
+    """Of each, beside what all share. Shifted by log(d) / 2."""
+    shared: float = 1.0
+    """Standard deviation of what the weights have in common, and of what the lengths have: few
+    values tell whether all choices matter much, long before they tell which."""
     mean_share: tuple[float, float] = (0.0, 1.0)
     """Of the logit."""
     scale: tuple[float, float] = (0.0, 1.0)
@@ -77,7 +83,8 @@ class GaussianProcess:
     """
 
     def __init__(self, columns: Columns, targets: np.ndarray, prior: Prior | None = None) -> None:
-        logs = _likelihood(columns, targets, prior).maximise()
+        likelihood = _likelihood(columns, targets, prior)
+        logs = likelihood.logs(likelihood.maximise())
         self._condition(_Kernel.of(logs, columns), columns, targets)
 
     @classmethod
@@ -247,7 +254,16 @@ class _Likelihood:
             *[(prior.length[0] + shift, prior.length[1])] * q,
             *(prior.mean_share, prior.scale, prior.noise, prior.slope),
         ]
-        self._middle, self._spread = np.array(rows).T
+        self._middle, spread = np.array(rows).T
+        covariance = np.diag(spread**2)
+        for group in slice(c), slice(c, c + q):
+            covariance[group, group] += prior.shared**2
+        self._root = cholesky(covariance, lower=True)
+
+    def logs(self, scaled: np.ndarray) -> np.ndarray:
+        """The logarithms of hyper-parameters that are normal and independent a priori."""
+        logs: np.ndarray = self._middle + self._root @ scaled
+        return logs
 
     def draws(self, count: int, rng: np.random.Generator) -> list[np.ndarray]:
         """Logarithms of hyper-parameters, each as likely as it is probable.
@@ -257,19 +273,19 @@ class _Likelihood:
         References:
             I. Murray, R. P. Adams and D. J. C. MacKay, "Elliptical slice sampling", AISTATS 2010.
         """
-        here = (self.maximise() - self._middle) / self._spread
+        here = self.maximise()
         loss = self._loss(here)
         found = []
         for _ in range(count):
             for _ in range(_STEPS_PER_DRAW):
                 here, loss = self._step(here, loss, rng)
-            found.append(here * self._spread + self._middle)
+            found.append(self.logs(here))
         return found
 
     def _step(
         self, here: np.ndarray, loss: float, rng: np.random.Generator
     ) -> tuple[np.ndarray, float]:
-        """The next of the chain, in standard deviations of the prior, and its loss."""
+        """The next of the chain, and its loss."""
         other, most = rng.standard_normal(len(here)), loss + rng.exponential()
         angle = rng.uniform(0, 2 * math.pi)
         low, high = angle - 2 * math.pi, angle
@@ -283,8 +299,8 @@ class _Likelihood:
         return here, loss
 
     def _loss(self, scaled: np.ndarray) -> float:
-        """The negative logarithm of the likelihood; of logs in standard deviations of the prior."""
-        kernel = _Kernel.of(scaled * self._spread + self._middle, self._columns)
+        """The negative logarithm of the likelihood."""
+        kernel = _Kernel.of(self.logs(scaled), self._columns)
         try:
             factor = cholesky(self._covariance(kernel)[0], lower=True)
         except LinAlgError:
@@ -293,29 +309,27 @@ class _Likelihood:
         return float(white @ white / 2 + np.log(np.diag(factor)).sum())
 
     def maximise(self) -> np.ndarray:
-        """The logarithms of the most probable hyper-parameters."""
-        bounds = np.stack([self._middle - 6, self._middle + 6], axis=1)
+        """The most probable hyper-parameters, as `logs` takes them."""
         found = minimize(
             self._loss_and_slope,
-            self._middle,
+            np.zeros(len(self._middle)),
             jac=True,
             method="L-BFGS-B",
-            bounds=bounds,
+            bounds=[(-_MOST_SPREADS, _MOST_SPREADS)] * len(self._middle),
             options={"maxiter": _MOST_STEPS},
         )
         best: np.ndarray = found.x
         return best
 
-    def _loss_and_slope(self, logs: np.ndarray) -> tuple[float, np.ndarray]:
+    def _loss_and_slope(self, scaled: np.ndarray) -> tuple[float, np.ndarray]:
         """The negative logarithm of the posterior density and its gradient."""
-        kernel = _Kernel.of(logs, self._columns)
+        kernel = _Kernel.of(self.logs(scaled), self._columns)
         covariance, base, mean, product = self._covariance(kernel)
-        n, count, equal = len(base), max(len(logs) - 4, 1), np.exp(-kernel.weights)
-        from_prior = (logs - self._middle) / self._spread
+        n, count, equal = len(base), max(len(scaled) - 4, 1), np.exp(-kernel.weights)
         try:
             factor = cholesky(covariance, lower=True)
         except LinAlgError:
-            return 1e10, np.zeros_like(logs)
+            return 1e10, np.zeros_like(scaled)
         inverse = cho_solve((factor, True), np.eye(n))
         weights = inverse @ self._targets
         loss = self._targets @ weights / 2 + np.log(np.diag(factor)).sum()
@@ -342,7 +356,7 @@ class _Likelihood:
                 ],
             ]
         )
-        return float(loss + (from_prior**2).sum() / 2), slope + from_prior / self._spread
+        return float(loss + scaled @ scaled / 2), self._root.T @ slope + scaled
 
     def _covariance(self, kernel: _Kernel) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """(n, n) covariances, the part of them that has the scale, and its mean and product.

@@ -57,9 +57,9 @@ def test_covariance_is_the_formula_written_out():
 def test_slope_of_the_likelihood_is_that_of_finite_differences(seed):
     columns = some_columns(10, seed)
     likelihood = _Likelihood(columns, some_targets(columns), Prior())
-    logs = likelihood._middle + 0.5 * np.random.default_rng(seed).standard_normal(9)
-    _, slope = likelihood._loss_and_slope(logs)
-    by_steps = approx_fprime(logs, lambda at: likelihood._loss_and_slope(at)[0], 1e-6)
+    scaled = 0.5 * np.random.default_rng(seed).standard_normal(9)
+    _, slope = likelihood._loss_and_slope(scaled)
+    by_steps = approx_fprime(scaled, lambda at: likelihood._loss_and_slope(at)[0], 1e-6)
     np.testing.assert_allclose(slope, by_steps, rtol=1e-3, atol=1e-3)
 
 
@@ -67,7 +67,7 @@ def test_slope_of_the_likelihood_is_that_of_finite_differences(seed):
 def test_hyper_parameters_are_drawn_as_probable_as_the_values_make_them(noise):
     # All but the noise are as good as fixed, so that its density can be had by a grid.
     fixed = dict.fromkeys(("category_weight", "length", "mean_share", "scale"), (0.0, 1e-06))
-    prior = Prior(**fixed, noise=(np.log(0.3), 1.0), slope=(np.log(0.3), 1e-6))
+    prior = Prior(**fixed, shared=0.0, noise=(np.log(0.3), 1.0), slope=(np.log(0.3), 1e-6))
     columns, rng = some_columns(12), np.random.default_rng(0)
     targets = some_targets(columns) + noise**0.5 * rng.standard_normal(12)
     drawn = GaussianProcess.drawn(columns, targets, 300, rng, prior)
@@ -82,6 +82,18 @@ def test_hyper_parameters_are_drawn_as_probable_as_the_values_make_them(noise):
     logs = np.log([process.noise for process in drawn])
     assert np.mean(logs) == pytest.approx(mean, abs=0.2)
     assert np.std(logs) == pytest.approx(np.sqrt(weights @ (grid - mean) ** 2), rel=0.2)
+
+
+def test_lengths_of_different_columns_are_long_or_short_together_a_priori():
+    # One value tells nothing of lengths.
+    prior, rng = Prior(), np.random.default_rng(0)
+    drawn = GaussianProcess.drawn(some_columns(1), np.zeros(1), 500, rng, prior)
+    one, other = np.log([process._kernel.lengths[:2] for process in drawn]).T
+    variance = prior.length[1] ** 2 + prior.shared**2
+    assert np.corrcoef(one, other)[0, 1] == pytest.approx(prior.shared**2 / variance, abs=0.1)
+    assert np.var(one) == pytest.approx(variance, rel=0.2)
+    weight = np.log([process._kernel.weights[0] for process in drawn])
+    assert abs(np.corrcoef(one, weight)[0, 1]) < 0.15
 
 
 def test_what_was_observed_without_noise_is_predicted_and_the_unknown_is_uncertain():
