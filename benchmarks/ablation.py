@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -62,7 +63,7 @@ def features(problem: Problem) -> BayesianSearch:
     return BayesianSearch(problem)
 
 
-def _prior(**fields: tuple[float, float] | float) -> None:
+def _prior(**fields: Any) -> None:
     plain = gaussian_process.Prior
     gaussian_process.Prior = lambda: replace(plain(), **fields)  # type: ignore[misc,assignment]
 
