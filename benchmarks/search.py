@@ -37,15 +37,8 @@ from typing import Any
 import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution
-from search_problems import (
-    EPOCHS,
-    Benchmark,
-    conditional,
-    digits,
-    nasbench_macro,
-    staged,
-    two_unknown,
-)
+from search_functions import cliffs, conditional, staged, two_unknown
+from search_problems import EPOCHS, Benchmark, digits, nasbench_macro
 
 from autokd.errors import AutokdError
 from autokd.multiobjective import losses
@@ -75,6 +68,7 @@ PROBLEMS: dict[str, Callable[[Path], Benchmark]] = {
         for kind in ("accuracy", "noisy", "percentile_30", "percentile_5", "front")
     },
     "conditional": lambda data: conditional(),
+    "cliffs": lambda data: cliffs(),
     "staged": lambda data: staged(),
     "two_unknown": lambda data: two_unknown(),
     "digits": lambda data: digits(),
