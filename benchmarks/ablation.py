@@ -63,9 +63,11 @@ def features(problem: Problem) -> BayesianSearch:
     return BayesianSearch(problem)
 
 
+_PRIOR = gaussian_process.Prior()
+
+
 def _prior(**fields: Any) -> None:
-    plain = gaussian_process.Prior
-    gaussian_process.Prior = lambda: replace(plain(), **fields)  # type: ignore[misc,assignment]
+    gaussian_process.Prior = lambda: replace(_PRIOR, **fields)  # type: ignore[misc,assignment]
 
 
 def linear_part(problem: Problem) -> BayesianSearch:
@@ -92,26 +94,20 @@ def scaled_priors(problem: Problem) -> BayesianSearch:
     any_point = problem.domain.sample(np.random.default_rng(0))[0]
     candidate = problem.candidate(any_point, np.random.default_rng(0))
     half = np.log(varying + len(problem.figures(candidate.architecture))) / 2
-    (length, of_lengths), (weight, of_weights) = _middles_and_spreads()
+    (length, of_lengths), (weight, of_weights) = _PRIOR.length, _PRIOR.category_weight
     _prior(length=(length - half, of_lengths), category_weight=(weight + half, of_weights))
     return BayesianSearch(problem)
 
 
-def shared_scales(problem: Problem) -> BayesianSearch:
+def common_part(problem: Problem) -> BayesianSearch:
     """Weights and lengths have nothing in common a priori; each is as uncertain as before."""
-    (length, of_lengths), (weight, of_weights) = _middles_and_spreads()
-    common = gaussian_process.Prior.shared
+    (length, of_lengths), (weight, of_weights) = _PRIOR.length, _PRIOR.category_weight
     _prior(
         shared=0.0,
-        length=(length, math.hypot(of_lengths, common)),
-        category_weight=(weight, math.hypot(of_weights, common)),
+        length=(length, math.hypot(of_lengths, _PRIOR.shared)),
+        category_weight=(weight, math.hypot(of_weights, _PRIOR.shared)),
     )
     return BayesianSearch(problem)
-
-
-def _middles_and_spreads() -> tuple[tuple[float, float], tuple[float, float]]:
-    """The prior of lengths, and that of weights."""
-    return gaussian_process.Prior.length, gaussian_process.Prior.category_weight
 
 
 def learned_noise(problem: Problem) -> BayesianSearch:
@@ -147,7 +143,7 @@ INGREDIENTS = (
     sum_of_kernels,
     product_of_kernels,
     scaled_priors,
-    shared_scales,
+    common_part,
     learned_noise,
     averaging,
     hill_climbing,

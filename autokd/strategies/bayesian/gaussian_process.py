@@ -20,7 +20,7 @@ is longer: most choices change it, and what it explains changes with it more slo
 
 _MOST_STEPS = 40
 _MOST_SPREADS = 6.0
-"""From the middle of the prior, at most."""
+"""Of each number that the hyper-parameters are made of (`_Likelihood.logs`), at most."""
 
 _STEPS_PER_DRAW = 8
 _LEAST_ARC = 1e-6
@@ -35,19 +35,19 @@ _BLOCK = 32_000
 
 @dataclass(frozen=True)
 class Prior:
-    """Normal priors of the logarithms of the hyper-parameters, as (mean, standard deviation).
+    """Normal priors of the logarithms of the hyper-parameters: mean and standard deviation of each.
 
-    The weights of categories and the lengths of numbers grow with the number d of columns, so that
-    two random points are about as similar in many dimensions as in few.
+    The lengths grow and the weights fall with the number d of columns: with more of them, each is
+    expected to say less.
     """
 
     category_weight: tuple[float, float] = (-0.5, 0.5)
-    """Of each, beside what all share. Shifted by -log(d) / 2."""
+    """The mean is shifted by -log(d) / 2."""
     length: tuple[float, float] = (-1.5, 0.5)
-    """Of each, beside what all share. Shifted by log(d) / 2."""
+    """Of numbers and features. The mean is shifted by log(d) / 2."""
     shared: float = 1.0
-    """Standard deviation of what the weights have in common, and of what the lengths have: few
-    values tell whether all choices matter much, long before they tell which."""
+    """Standard deviation of what all weights have in common beside that, and of what all lengths
+    have: few values tell whether all columns matter much, long before they tell which."""
     mean_share: tuple[float, float] = (0.0, 1.0)
     """Of the logit."""
     scale: tuple[float, float] = (0.0, 1.0)
@@ -75,8 +75,8 @@ class GaussianProcess:
 
     References:
         C. Hvarfner, E. O. Hellsten and L. Nardi, "Vanilla Bayesian optimization performs great in
-        high dimensions", ICML 2024: priors that grow with the dimension; their middles and spreads
-        are ours. B. Ru, A. Alvi, V. Nguyen,
+        high dimensions", ICML 2024: priors that change with the dimension; their middles and
+        spreads, and that scales have a part in common, are ours. B. Ru, A. Alvi, V. Nguyen,
         M. A. Osborne and S. Roberts, "Bayesian optimisation over multiple continuous and
         categorical inputs", ICML 2020: sum and product of kernels; here the sum is over single
         columns, with the linear part ours.
@@ -111,8 +111,8 @@ class GaussianProcess:
 
     @property
     def noise(self) -> float:
-        """Variance of the noise, in units of the targets' variance."""
-        return self._kernel.noise
+        """Variance of the noise, in units of the targets'; never below what rounding needs."""
+        return self._kernel.noise + _JITTER
 
     def given(self, columns: Columns, targets: np.ndarray) -> GaussianProcess:
         """The same process, with more values known; the hyper-parameters stay."""
@@ -202,11 +202,10 @@ class _Kernel:
         ):
             r = np.abs(x[:, None] - y[None, :])
             r *= _SQRT5 / length
-            exponent += r
-            one = _polynomial(r)
-            factor *= one
-            one *= np.exp(-r)
-            total += one
+            near = _polynomial(r)
+            near *= np.exp(-r)
+            factor *= near
+            total += near
         factor *= np.exp(-exponent)
         result = self.scale * (self.share / count * total + (1 - self.share) * factor)
         result += self.slope * (1 + rows.features @ columns.features.T)
@@ -261,7 +260,7 @@ class _Likelihood:
         self._root = cholesky(covariance, lower=True)
 
     def logs(self, scaled: np.ndarray) -> np.ndarray:
-        """The logarithms of hyper-parameters that are normal and independent a priori."""
+        """Logarithms of hyper-parameters, from numbers that are standard normal a priori."""
         logs: np.ndarray = self._middle + self._root @ scaled
         return logs
 

@@ -84,16 +84,43 @@ def test_hyper_parameters_are_drawn_as_probable_as_the_values_make_them(noise):
     assert np.std(logs) == pytest.approx(np.sqrt(weights @ (grid - mean) ** 2), rel=0.2)
 
 
-def test_lengths_of_different_columns_are_long_or_short_together_a_priori():
-    # One value tells nothing of lengths.
-    prior, rng = Prior(), np.random.default_rng(0)
-    drawn = GaussianProcess.drawn(some_columns(1), np.zeros(1), 500, rng, prior)
-    one, other = np.log([process._kernel.lengths[:2] for process in drawn]).T
-    variance = prior.length[1] ** 2 + prior.shared**2
-    assert np.corrcoef(one, other)[0, 1] == pytest.approx(prior.shared**2 / variance, abs=0.1)
-    assert np.var(one) == pytest.approx(variance, rel=0.2)
-    weight = np.log([process._kernel.weights[0] for process in drawn])
-    assert abs(np.corrcoef(one, weight)[0, 1]) < 0.15
+def test_scales_have_a_part_in_common_a_priori():
+    columns, prior = some_columns(4, c=2, q=2, f=1), Prior()
+    likelihood = _Likelihood(columns, some_targets(columns), prior)
+    middle = likelihood.logs(np.zeros(9))
+    root = np.stack([likelihood.logs(row) - middle for row in np.eye(9)], axis=1)
+    covariance = np.diag(
+        [prior.category_weight[1] ** 2] * 2
+        + [prior.length[1] ** 2] * 3
+        + [spread**2 for _, spread in (prior.mean_share, prior.scale, prior.noise, prior.slope)]
+    )
+    covariance[:2, :2] += prior.shared**2
+    covariance[2:5, 2:5] += prior.shared**2
+    np.testing.assert_allclose(root @ root.T, covariance, atol=1e-12)
+    shift = np.log(5) / 2
+    assert middle[:2] == pytest.approx(prior.category_weight[0] - shift)
+    assert middle[2:5] == pytest.approx(prior.length[0] + shift)
+
+
+def test_without_values_to_compare_the_most_probable_scales_are_those_of_the_prior():
+    likelihood = _Likelihood(some_columns(1), np.zeros(1), Prior())
+    assert likelihood.maximise()[:5] == pytest.approx(np.zeros(5), abs=1e-3)
+
+
+def test_the_most_probable_hyper_parameters_are_at_a_summit():
+    columns = some_columns(30)
+    likelihood = _Likelihood(columns, some_targets(columns), Prior())
+    found = likelihood.maximise()
+    loss, slope = likelihood._loss_and_slope(found)
+    assert loss < likelihood._loss_and_slope(np.zeros(9))[0] - 1
+    assert np.abs(slope).max() < 0.1
+
+
+def test_covariances_are_finite_however_short_the_lengths():
+    columns = some_columns(6, c=0, q=300, f=0)
+    logs = np.array([*[-5.0] * 300, 0.0, 0.0, -7.0, -7.0])
+    covariance = _Kernel.of(logs, columns)(columns, columns)
+    assert np.isfinite(covariance).all()
 
 
 def test_what_was_observed_without_noise_is_predicted_and_the_unknown_is_uncertain():
