@@ -6,7 +6,7 @@ import numpy as np
 from scipy.special import ndtri
 from scipy.stats import rankdata
 
-FEW = 40
+FEW = 20
 """Fewer trials than these are few: they are ranked, and leave the hyper-parameters open."""
 
 _ROUNDS = 50
