@@ -30,24 +30,27 @@ def whole(problem: Problem) -> BayesianSearch:
 
 def ranks(problem: Problem) -> BayesianSearch:
     """Targets are values from the start."""
-    _targets(targets.without_gaps)
+    _targets(lambda losses, objectives: targets.without_gaps(losses))
     return BayesianSearch(problem)
 
 
 def values(problem: Problem) -> BayesianSearch:
     """Targets are half ranks to the end."""
-    _targets(targets.part_rank)
+    _targets(lambda losses, objectives: targets.part_rank(losses))
     return BayesianSearch(problem)
 
 
 def closed_gaps(problem: Problem) -> BayesianSearch:
     """The values of many trials keep the gaps between them."""
-    few, ranked = targets.FEW, targets.part_rank
-    _targets(lambda losses: ranked(losses, share=0.5 if len(losses) < few else 1.0))
+    _targets(
+        lambda losses, objectives: targets.part_rank(
+            losses, share=0.5 if len(losses) < targets.FEW * objectives else 1.0
+        )
+    )
     return BayesianSearch(problem)
 
 
-def _targets(scaled: Callable[[np.ndarray], np.ndarray]) -> None:
+def _targets(scaled: Callable[[np.ndarray, int], np.ndarray]) -> None:
     # mypy does not count a name that a module imports as one of its own.
     model.scaled = scaled  # type: ignore[attr-defined,assignment]
 

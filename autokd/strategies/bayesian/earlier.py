@@ -69,7 +69,8 @@ class EarlierStudy:
         columns = self._encoder.columns(pool.units, pool.logs)
         for objective, losses in zip(shared, table.T, strict=True):
             if objective.metric not in names:
-                self._processes[objective.metric] = GaussianProcess(columns, scaled(losses))
+                targets = scaled(losses, len(shared))
+                self._processes[objective.metric] = GaussianProcess(columns, targets)
 
     def knows(self, metric: str) -> bool:
         """Whether the other study tells anything of an objective."""

@@ -77,10 +77,10 @@ class Model:
             _Unknown(
                 self._encoder,
                 self._trained,
-                scaled(table[:, i]),
+                scaled(table[:, i], len(metrics)),
                 problem.objectives[i].metric,
                 earlier,
-                rng,
+                rng if len(table) < FEW * len(metrics) else None,
             )
             for i in unknown
         ]
@@ -226,7 +226,7 @@ class _Unknown:
         targets: (n,) their losses, standardised.
         metric: its name.
         earlier: the processes model what those that know of it leave to say.
-        rng: draws hyper-parameters as long as there are few trials.
+        rng: draws several hyper-parameters; None if there are enough trials for one.
     """
 
     def __init__(
@@ -236,7 +236,7 @@ class _Unknown:
         targets: np.ndarray,
         metric: str,
         earlier: Sequence[EarlierStudy],
-        rng: np.random.Generator,
+        rng: np.random.Generator | None,
     ) -> None:
         self._encoder = encoder
         self._metric = metric
@@ -244,7 +244,7 @@ class _Unknown:
         self._trust = trust(self._told(trained), targets)
         rest = targets - self._told(trained) @ self._trust
         columns = self._columns(trained)
-        if len(trained) < FEW:
+        if rng is not None:
             self._processes = GaussianProcess.drawn(columns, rest, _PROCESSES, rng)
         else:
             self._processes = [GaussianProcess(columns, rest)]

@@ -47,9 +47,9 @@ class BayesianSearch:
           change. Where a candidate's cost takes a network to be built, features and cost of the
           surroundings are predicted first, and the best are then costed one after the other.
 
-    As long as there are fewer than 20 trials the expectation is an average over processes whose
-    hyper-parameters are drawn from what is probable, of targets that are half ranks; then there is
-    one, with the most probable, of values.
+    As long as there are fewer than 20 trials for each objective, the expectation is an average over
+    processes whose hyper-parameters are drawn from what is probable, of targets that are half
+    ranks; then there is one, with the most probable, of values.
     An objective that is known without training (parameters, memory) is not modelled. What still
     runs counts with values drawn from the model. Once a training has failed, the chance of success
     is modelled too, and the expected improvement is multiplied by it. Each proposal notes its

@@ -7,19 +7,25 @@ from scipy.special import ndtri
 from scipy.stats import rankdata
 
 FEW = 20
-"""Fewer trials than these are few: they are ranked, and leave the hyper-parameters open."""
+"""Fewer trials than these for each objective are few: they are ranked, and leave the
+hyper-parameters open."""
 
 _ROUNDS = 50
 """Gaps are shortened so often at most: with them shrinks the spread that measures them."""
 
 
-def scaled(losses: np.ndarray) -> np.ndarray:
+def scaled(losses: np.ndarray, objectives: int) -> np.ndarray:
     """Losses as targets: half ranks of few trials, values without gaps of many.
 
     Of many trials most are beside the best. Ranks would make much of the little between these, and
-    no other family of architectures would seem worth a trial.
+    no other family of architectures would seem worth a trial. Along a front of several objectives
+    trials crowd later.
+
+    Args:
+        losses: (n,) finite values of one objective.
+        objectives: how many the study has.
     """
-    return part_rank(losses) if len(losses) < FEW else without_gaps(losses)
+    return part_rank(losses) if len(losses) < FEW * objectives else without_gaps(losses)
 
 
 def part_rank(losses: np.ndarray, share: float = 0.5) -> np.ndarray:

@@ -74,11 +74,12 @@ def test_order_ties_and_nothing_else_of_the_scale_matter(losses, shift, scale):
     np.testing.assert_allclose(moved, targets, atol=1e-6)
 
 
-def test_ranks_are_for_few_trials():
-    losses = np.linspace(0, 3, FEW) ** 2
+@pytest.mark.parametrize("objectives", [1, 2])
+def test_ranks_are_for_few_trials(objectives):
+    losses = np.linspace(0, 3, FEW * objectives) ** 2
     few, many = losses[1:], losses
-    assert scaled(few) == pytest.approx(part_rank(few))
-    assert scaled(many) == pytest.approx(without_gaps(many))
+    assert scaled(few, objectives) == pytest.approx(part_rank(few))
+    assert scaled(many, objectives) == pytest.approx(without_gaps(many))
 
 
 @pytest.mark.parametrize("targets", [part_rank, without_gaps])
