@@ -44,7 +44,7 @@ def closed_gaps(problem: Problem) -> BayesianSearch:
     """The values of many trials keep the gaps between them."""
     _targets(
         lambda losses, objectives: targets.part_rank(
-            losses, share=0.5 if len(losses) < targets.FEW * objectives else 1.0
+            losses, share=0.5 if targets.are_few(len(losses), objectives) else 1.0
         )
     )
     return BayesianSearch(problem)

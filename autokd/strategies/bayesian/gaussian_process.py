@@ -122,7 +122,7 @@ class GaussianProcess:
     def _condition(self, kernel: _Kernel, columns: Columns, targets: np.ndarray) -> None:
         self._kernel, self._columns, self._targets = kernel, columns, targets
         covariance = kernel(columns, columns)
-        covariance[np.diag_indices(len(targets))] += kernel.noise + _JITTER
+        covariance[np.diag_indices(len(targets))] += self.noise
         self._factor = cholesky(covariance, lower=True)
         self._weights = cho_solve((self._factor, True), targets)
 

@@ -17,7 +17,7 @@ from autokd.strategies.bayesian.columns import Columns, Encoder
 from autokd.strategies.bayesian.earlier import EarlierStudy, trust
 from autokd.strategies.bayesian.gaussian_process import GaussianProcess
 from autokd.strategies.bayesian.pool import Pool
-from autokd.strategies.bayesian.targets import FEW, scaled
+from autokd.strategies.bayesian.targets import are_few, scaled
 from autokd.strategies.observations import Observations
 from autokd.trial import Trial
 
@@ -80,7 +80,7 @@ class Model:
                 scaled(table[:, i], len(metrics)),
                 problem.objectives[i].metric,
                 earlier,
-                rng if len(table) < FEW * len(metrics) else None,
+                rng if are_few(len(table), len(metrics)) else None,
             )
             for i in unknown
         ]

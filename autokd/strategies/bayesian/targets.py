@@ -7,11 +7,15 @@ from scipy.special import ndtri
 from scipy.stats import rankdata
 
 FEW = 20
-"""Fewer trials than these for each objective are few: they are ranked, and leave the
-hyper-parameters open."""
+"""Fewer trials than these for each objective are few."""
 
 _ROUNDS = 50
 """Gaps are shortened so often at most: with them shrinks the spread that measures them."""
+
+
+def are_few(trials: int, objectives: int) -> bool:
+    """Whether trials are ranked, and leave the hyper-parameters of a model open."""
+    return trials < FEW * objectives
 
 
 def scaled(losses: np.ndarray, objectives: int) -> np.ndarray:
@@ -25,7 +29,7 @@ def scaled(losses: np.ndarray, objectives: int) -> np.ndarray:
         losses: (n,) finite values of one objective.
         objectives: how many the study has.
     """
-    return part_rank(losses) if len(losses) < FEW * objectives else without_gaps(losses)
+    return part_rank(losses) if are_few(len(losses), objectives) else without_gaps(losses)
 
 
 def part_rank(losses: np.ndarray, share: float = 0.5) -> np.ndarray:

@@ -116,6 +116,13 @@ def test_the_most_probable_hyper_parameters_are_at_a_summit():
     assert np.abs(slope).max() < 0.1
 
 
+def test_exact_values_leave_no_less_noise_than_rounding_needs():
+    columns = some_columns(100, c=0, q=1, f=0)
+    exact = np.sin(3 * columns.numbers[:, 0])
+    process = GaussianProcess(columns, (exact - exact.mean()) / exact.std())
+    assert 1e-6 <= process.noise < 1e-4
+
+
 def test_covariances_are_finite_however_short_the_lengths():
     columns = some_columns(6, c=0, q=300, f=0)
     logs = np.array([*[-5.0] * 300, 0.0, 0.0, -7.0, -7.0])
