@@ -39,6 +39,7 @@ def described() -> Iterator[tuple[str, str, str]]:
         yield "StudySpec", field, info.description or ""
 
 
+@pytest.mark.slow
 def test_the_python_program_of_the_documentation_runs(tmp_path: Path) -> None:
     (program,) = (
         block for block in blocks(_ROOT / "docs" / "python.md", "python") if "def main" in block
