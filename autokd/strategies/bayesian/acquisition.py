@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import erfcx, log_ndtr, logsumexp
 
+from autokd.multiobjective import is_non_dominated
+
 _LOG_2PI = float(np.log(2 * np.pi))
+
+_MOST_CELLS = 8_192
+"""Of the grid, times the draws of a loss: with m objectives a front of p points has p^(m - 1)."""
+
+_BLOCK = 4_000_000
+"""Numbers that are held at a time."""
 
 
 def log_expected_improvement(
@@ -54,6 +62,10 @@ def log_expected_volume(
     losses, the growth is the expected improvement on the front's best loss there, times the part of
     the cell that the candidate dominates. With no other losses it is the expected improvement.
 
+    With three objectives and more the grid of a large front is coarser: of its edges some are left
+    out, evenly, and where a cell then holds the border of what the front dominates, it counts as
+    not dominated.
+
     Args:
         mean: (n,) of the first loss of n candidates, smaller is better.
         deviation: (n,) its standard deviations.
@@ -70,7 +82,9 @@ def log_expected_volume(
     if m == 1:
         return log_expected_improvement(mean, deviation, front.min(initial=reference[0]))
     front = front[(front < reference).all(axis=1)]
-    edges = [np.unique([*front[:, axis], reference[axis]]) for axis in range(1, m)]
+    front = front[is_non_dominated(front)]
+    most = max(int((_MOST_CELLS / others.shape[1]) ** (1 / (m - 1))), 2)
+    edges = [_thinned(np.unique([*front[:, i], reference[i]]), most) for i in range(1, m)]
     # Cell by cell: the lower corner is in the grid, a candidate may lie below it.
     corners = np.stack(np.meshgrid(*edges, indexing="ij"), axis=-1).reshape(-1, m - 1)
     lower = [np.concatenate([[-np.inf], axis[:-1]]) for axis in edges]
@@ -78,8 +92,21 @@ def log_expected_volume(
     # The best first loss among the front's points that dominate the whole cell.
     dominates = (front[None, :, 1:] <= lowers[:, None, :]).all(axis=2)
     best = np.where(dominates, front[None, :, 0], reference[0]).min(axis=1, initial=reference[0])
-    improvement = log_expected_improvement(mean[:, None], deviation[:, None], best[None, :])
-    widths = np.maximum(corners - np.maximum(lowers, others[:, :, None, :]), 0).prod(axis=3)
-    with np.errstate(divide="ignore"):
-        shares = np.log(widths.mean(axis=1))
-    return np.asarray(logsumexp(improvement + shares, axis=1))
+    result = np.empty(len(mean))
+    step = max(_BLOCK // (others.shape[1] * corners.size), 1)
+    for rows in (slice(i, i + step) for i in range(0, len(mean), step)):
+        improvement = log_expected_improvement(mean[rows, None], deviation[rows, None], best)
+        above = np.maximum(lowers, others[rows, :, None, :])
+        widths = np.maximum(corners - above, 0).prod(axis=3)
+        with np.errstate(divide="ignore"):
+            shares = np.log(widths.mean(axis=1))
+        result[rows] = logsumexp(improvement + shares, axis=1)
+    return result
+
+
+def _thinned(edges: np.ndarray, most: int) -> np.ndarray:
+    """At most so many of ascending edges, evenly chosen; the last among them."""
+    if len(edges) <= most:
+        return edges
+    chosen: np.ndarray = edges[np.linspace(0, len(edges) - 1, most).round().astype(int)]
+    return chosen
