@@ -16,11 +16,20 @@ from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as State
 
 from autokd.budget import Cost
+from autokd.errors import NothingFeasibleError
 from autokd.multiobjective import Objective
 from autokd.seeding import rng_for
 from autokd.space import Architecture, Choice, Choices, Condition, Domain
-from autokd.strategies.base import Problem, Strategy
-from autokd.trial import Evaluation, Failure, FailureClass, Trial, TrialKind, TrialState
+from autokd.strategies.base import Problem, SpaceExhausted, Strategy
+from autokd.trial import (
+    Evaluation,
+    Failure,
+    FailureClass,
+    Suggestion,
+    Trial,
+    TrialKind,
+    TrialState,
+)
 
 _Figures = Callable[[Choices], Mapping[str, float]]
 
@@ -206,10 +215,21 @@ class _StrategySampler(BaseSampler):
             def violations(architecture: Architecture) -> Mapping[str, float]:
                 return self._excess(Architecture(_SPACE, completed(architecture)))
 
-            problem = self._problem(study, domain, violations if fixed else self._excess)
-            suggestion = self._make_strategy(problem).suggest(
-                self._record(problem, others), rng_for(self._seed, trial.number, "suggest")
-            )
+            def proposed(
+                violations: Callable[[Architecture], Mapping[str, float]],
+            ) -> Suggestion:
+                problem = self._problem(study, domain, violations)
+                record = self._record(problem, others)
+                rng = rng_for(self._seed, trial.number, "suggest")
+                return self._make_strategy(problem).suggest(record, rng)
+
+            try:
+                suggestion = proposed(violations if fixed else self._excess)
+            except (SpaceExhausted, NothingFeasibleError):
+                if not fixed:
+                    raise
+                # All that goes with what is enqueued is over budget, and is wanted all the same.
+                suggestion = proposed(lambda architecture: {})
             choices = completed(suggestion.architecture)
             proposal = {"choices": choices, "notes": dict(suggestion.notes)}
             study._storage.set_trial_system_attr(trial._trial_id, _PROPOSAL, proposal)
@@ -252,7 +272,7 @@ class _StrategySampler(BaseSampler):
             violations=violations,
             rungs=self._rungs,
             figures=self._figures,
-            limited=frozenset(self._violations(somewhere)),
+            limits=dict.fromkeys(self._violations(somewhere), math.inf),
         )
 
     def _excess(self, architecture: Architecture) -> dict[str, float]:

@@ -17,6 +17,9 @@ _FEWEST = 10
 _SHARE = 10
 """A model is of the highest rung that at least one in so many trials has finished."""
 
+_LARGEST = 1e100
+"""Losses are cut there, so that their squares are numbers."""
+
 
 @dataclass(frozen=True)
 class Observations:
@@ -80,10 +83,12 @@ class Observations:
 
 
 def _losses_at(problem: Problem, trials: tuple[Trial, ...], rung: int) -> np.ndarray:
-    return losses(
+    table = losses(
         problem.objectives,
         (
             {} if trial.state is TrialState.FAILED else trial.figures_at(rung) or {}
             for trial in trials
         ),
     )
+    clipped: np.ndarray = np.clip(table, -_LARGEST, _LARGEST)
+    return clipped

@@ -232,6 +232,24 @@ def test_what_is_enqueued_in_part_is_completed_within_the_limits(given):
     assert len({point["width"] for point in points(study)}) > 1
 
 
+@pytest.mark.parametrize("before", [0, 5])
+def test_what_is_enqueued_in_part_is_evaluated_even_if_nothing_with_it_is_within(before):
+    sampler = as_optuna_sampler(
+        BayesianSearch,
+        SPACE,
+        conditions=CONDITIONS,
+        violations=lambda point: {"width": point["width"] / 20 - 1},
+        seed=0,
+    )
+    study = optuna.create_study(sampler=sampler)
+    study.optimize(objective, before)
+    study.enqueue_trial({"width": 30})
+    study.optimize(objective, 4)
+    widths = [point["width"] for point in points(study)]
+    assert widths.pop(before) == 30
+    assert max(widths) <= 20
+
+
 def test_a_trial_is_told_as_what_became_of_it(spy):
     def told(trial):
         trial.suggest_int("width", 1, 32)
@@ -304,7 +322,7 @@ def test_a_figure_with_the_name_of_a_violation_is_limited(spy):
         seed=0,
     )
     optuna.create_study(sampler=sampler).optimize(objective, 1)
-    assert spy.problem.limited == {"size"}
+    assert spy.problem.limits == {"size": math.inf}
 
 
 def test_violations_are_asked_once_for_each_point():
