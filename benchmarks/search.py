@@ -203,11 +203,18 @@ def play(
     evaluations: int,
     workers: int,
     earlier: str = "",
+    affordable: int | None = None,
 ) -> Play:
-    """Plays one search: `workers` evaluations at a time, of random duration if there are many."""
+    """Plays one search: `workers` evaluations at a time, of random duration if there are many.
+
+    A proposal may ask what `affordable` architectures cost; by default as many as it likes.
+    """
     warnings.simplefilter("ignore")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     benchmark = PROBLEMS[problem](data)
+    if affordable is not None:
+        asked = replace(benchmark.problem, affordable=affordable)
+        benchmark = replace(benchmark, problem=asked)
     records = [earlier_search(earlier, data, seed)] if earlier else []
     player = make_strategy(strategy, benchmark, seed, records)
     noise, durations = rng_for(seed, 0, "noise"), rng_for(seed, 0, "durations")
@@ -351,7 +358,7 @@ def main() -> None:
     parser.add_argument("--problems", default=",".join(PROBLEMS), help="default: %(default)s")
     parser.add_argument(
         "--strategies",
-        default="random,tpe,gp,optuna:TPESampler,optuna:GPSampler",
+        default="bayesian,trade,autokd,random,tpe,optuna:TPESampler,optuna:GPSampler",
         help="names of study files, module:factory or optuna:Class; default: %(default)s",
     )
     parser.add_argument("--seeds", type=_count, default=20, help="searches; default: %(default)s")
@@ -360,6 +367,11 @@ def main() -> None:
         "--evaluations", type=_count, default=100, help="of a search; default: %(default)s"
     )
     parser.add_argument("--workers", type=_count, default=1, help="evaluations at a time")
+    parser.add_argument(
+        "--affordable",
+        type=_count,
+        help="costs that a proposal may ask, 16 in a study; default: as many as it likes",
+    )
     parser.add_argument(
         "--earlier", default="", help="problem of which `bayesian` knows 60 random candidates"
     )
@@ -384,6 +396,7 @@ def main() -> None:
         evaluations=options.evaluations,
         workers=options.workers,
         earlier=options.earlier,
+        affordable=options.affordable,
     )
     print(
         f"{options.seeds} seeds, {options.evaluations} evaluations, {options.workers} at a time; "

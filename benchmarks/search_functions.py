@@ -50,7 +50,7 @@ def conditional(limit: float = _ONE_IN_THOUSAND) -> Benchmark:
     return Benchmark(
         name="conditional",
         problem=_families_problem(
-            (ACCURACY,), within_parameters(figures, limit), frozenset({"parameters"})
+            (ACCURACY,), within_parameters(figures, limit), {"parameters": limit}
         ),
         truth=truth,
         observe=lambda candidate, rng: truth(candidate),
@@ -102,7 +102,7 @@ def two_unknown() -> Benchmark:
     reference, scale = (-85.0, 0.2), (10.0, 0.2)
     return Benchmark(
         name="two_unknown",
-        problem=_families_problem((ACCURACY, Objective("ece", "minimize")), lambda _: {}),
+        problem=_families_problem((ACCURACY, Objective("ece", "minimize")), lambda _: {}, {}),
         truth=truth,
         observe=lambda candidate, rng: truth(candidate),
         best=95,
@@ -116,7 +116,7 @@ def two_unknown() -> Benchmark:
 def _families_problem(
     objectives: tuple[Objective, ...],
     violations: Callable[[Architecture], Mapping[str, float]],
-    limited: frozenset[str] = frozenset(),
+    limits: Mapping[str, float],
 ) -> Problem:
     architecture = Domain(
         {
@@ -150,7 +150,7 @@ def _families_problem(
         violations=violations,
         rungs=(EPOCHS,),
         figures=_figures_of_families,
-        limited=limited,
+        limits=limits,
     )
 
 
@@ -283,7 +283,7 @@ def staged() -> Benchmark:
             violations=within_parameters(_figures_of_stages, _TWO_IN_THOUSAND),
             rungs=(EPOCHS,),
             figures=_figures_of_stages,
-            limited=frozenset({"parameters"}),
+            limits={"parameters": _TWO_IN_THOUSAND},
         ),
         truth=truth,
         observe=observe,

@@ -148,7 +148,7 @@ def nasbench_macro(data: Path, kind: str) -> Benchmark:
             violations=within_parameters(figures, limit),
             rungs=(EPOCHS,),
             figures=figures,
-            limited=frozenset({"parameters"} if kind in limits else ()),
+            limits={"parameters": limit} if kind in limits else {},
         ),
         truth=truth,
         observe=observe,

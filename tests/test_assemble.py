@@ -390,12 +390,13 @@ def test_what_a_space_says_without_training_is_known_beside_the_cost(spec, tmp_p
 
 
 def test_a_limit_on_parameters_is_one_on_their_bytes(tiny_spec):
-    def limited(**budget):
+    def limits(**budget):
         spec = changed(tiny_spec, budget=budget)
-        return make_problem(spec, Parts.of(spec), lambda architecture: Cost(1, 4, 1, 1)).limited
+        return make_problem(spec, Parts.of(spec), lambda architecture: Cost(1, 4, 1, 1)).limits
 
-    assert limited(macs="0.5x") == {"macs"}
-    assert limited(parameters="0.2x", macs="0.5x") == {"parameters", "weight_bytes", "macs"}
+    assert limits(macs=100) == {"macs": 100}
+    both = {"parameters": 10, "weight_bytes": math.inf, "macs": 100}
+    assert limits(parameters=10, macs=100) == both
 
 
 def test_a_score_may_not_pass_for_a_metric(spec):

@@ -95,15 +95,15 @@ def make_problem(spec: StudySpec, parts: Parts, cost: Callable[[Architecture], C
         violations=lambda architecture: parts.budget.violations(cost(architecture)),
         rungs=spec.fidelity.rungs,
         figures=_known_figures(parts.space, parts.data.task, cost, parts.objectives),
-        limited=_limited(parts.budget),
+        limits=_limits(parts.budget),
         affordable=_AFFORDABLE_COSTS,
     )
 
 
-def _limited(budget: Budget) -> frozenset[str]:
-    """Figures that a budget limits, and those that say the same."""
-    limits = frozenset(budget.limits)
-    return limits | _WEIGHTS if limits & _WEIGHTS else limits
+def _limits(budget: Budget) -> dict[str, float]:
+    """What a budget allows of each figure; of those that say the same as one, too."""
+    same = _WEIGHTS if budget.limits.keys() & _WEIGHTS else ()
+    return {**dict.fromkeys(same, math.inf), **budget.limits}
 
 
 def _known_figures(

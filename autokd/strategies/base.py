@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -64,7 +64,8 @@ class Problem:
         rungs: epochs at which the rungs of the fidelity ladder end, ascending.
         figures: what is known of an architecture without training it, by name: its cost. Exact and
             remembered like `violations`; positive, and the same names for every architecture.
-        limited: names of the figures that the budget limits, and of those that say the same.
+        limits: the most that the budget allows of a figure, by name; infinite if only the
+            violations tell. Figures that say the same as a limited one are among them.
         affordable: how many new architectures a suggestion may ask the violations and figures of
             before it must come to an end; where a network has to be built for it, that is few.
     """
@@ -77,7 +78,7 @@ class Problem:
     violations: Callable[[Architecture], Mapping[str, float]]
     rungs: tuple[int, ...]
     figures: Callable[[Architecture], Mapping[str, float]] = lambda architecture: {}
-    limited: frozenset[str] = frozenset()
+    limits: Mapping[str, float] = field(default_factory=dict)
     affordable: int = 20_000
 
     @cached_property

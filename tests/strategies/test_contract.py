@@ -35,6 +35,12 @@ STRATEGIES = {
     "regularized_evolution": lambda problem: RegularizedEvolution(problem, population=6, sample=3),
     "cmaes": lambda problem: CMAES(one_objective(problem)),
     "bayesian": BayesianSearch,
+    "bayesian that asks few costs": lambda problem: BayesianSearch(
+        dataclasses.replace(problem, affordable=4)
+    ),
+    "bayesian that knows no costs": lambda problem: BayesianSearch(
+        dataclasses.replace(problem, figures=lambda architecture: {})
+    ),
     "trade": TRADE,
 }
 TINY = Domain({"op": CategoricalDistribution(["a", "b", "c"]), "width": IntDistribution(1, 4)})
@@ -214,6 +220,24 @@ def test_metrics_that_are_constant_or_no_numbers_do_not_stop_it(
 ):
     trials = search(make_strategy, make_problem(), 14, accuracies=(value,) * 3)
     assert len({str(candidate) for candidate in candidates(trials)}) == 14
+
+
+def test_values_whose_squares_are_no_numbers_do_not_stop_it(
+    make_strategy, make_problem, make_trial, search
+):
+    problem = make_problem()
+    trials = search(RandomSearch, problem, 14)
+    huge = [
+        make_trial(
+            trial.number,
+            Suggestion(trial.architecture, trial.distillation),
+            accuracies=[(-1) ** trial.number * 1e308] * 3,
+        )
+        for trial in trials
+    ]
+    suggestion = make_strategy(problem).suggest(huge, np.random.default_rng(0))
+    trials.append(make_trial(14, suggestion))
+    assert len({str(candidate) for candidate in candidates(trials)}) == 15
 
 
 def test_five_hundred_failed_trials_do_not_stop_it(make_strategy, make_problem, make_trial):

@@ -8,12 +8,13 @@ import statistics
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.special import logsumexp
+from scipy.special import log_ndtr, logsumexp
 
 from autokd.multiobjective import losses, non_dominated_ranks
 from autokd.strategies.base import Candidate, Problem
 from autokd.strategies.bayesian.acquisition import log_expected_volume
 from autokd.strategies.bayesian.columns import Columns, Encoder
+from autokd.strategies.bayesian.costs import PredictedCosts
 from autokd.strategies.bayesian.earlier import EarlierStudy, trust
 from autokd.strategies.bayesian.gaussian_process import GaussianProcess
 from autokd.strategies.bayesian.pool import Pool
@@ -48,6 +49,9 @@ class Model:
         observations: the record; at least two trials with known objectives.
         rng: draws the values of what still runs, and all else that is not in closed form.
         earlier: other studies' models.
+
+    Attributes:
+        trained: the candidates whose objectives are known.
     """
 
     def __init__(
@@ -59,9 +63,9 @@ class Model:
     ) -> None:
         self._problem = problem
         trained = np.flatnonzero(observations.known)
-        self._trained = Pool.of(problem, map(_candidate, _rows(observations.trials, trained)))
+        self.trained = Pool.of(problem, map(_candidate, _rows(observations.trials, trained)))
         metrics = [objective.metric for objective in problem.objectives]
-        unknown = [i for i, metric in enumerate(metrics) if metric not in self._trained.names]
+        unknown = [i for i, metric in enumerate(metrics) if metric not in self.trained.names]
         # Whatever is known, one loss is integrated in closed form.
         unknown = unknown or [0]
         exact = [i for i in range(len(metrics)) if i not in unknown]
@@ -70,13 +74,13 @@ class Model:
         self._middle = table[:, exact].mean(axis=0)
         self._spread = np.maximum(table[:, exact].std(axis=0), 1e-12)
         # What is limited and wanted small as well is not spent to the last.
-        hidden = problem.limited - set(metrics)
-        inputs = [i for i, name in enumerate(self._trained.names) if name not in hidden]
-        self._encoder = Encoder(problem.domain, self._trained.logs, inputs)
+        hidden = problem.limits.keys() - set(metrics)
+        inputs = [i for i, name in enumerate(self.trained.names) if name not in hidden]
+        self._encoder = Encoder(problem.domain, self.trained.logs, inputs)
         self._unknown = [
             _Unknown(
                 self._encoder,
-                self._trained,
+                self.trained,
                 scaled(table[:, i], len(metrics)),
                 problem.objectives[i].metric,
                 earlier,
@@ -100,8 +104,8 @@ class Model:
         if not failed:
             return None
         columns = self._columns(Pool.of(self._problem, map(_candidate, failed)))
-        succeeded = np.repeat([1.0, 0.0], [len(self._trained), len(failed)])
-        joined = self._columns(self._trained).join(columns)
+        succeeded = np.repeat([1.0, 0.0], [len(self.trained), len(failed)])
+        joined = self._columns(self.trained).join(columns)
         self._success = succeeded.mean(), succeeded.std()
         return GaussianProcess(joined, (succeeded - succeeded.mean()) / succeeded.std())
 
@@ -110,7 +114,7 @@ class Model:
 
         (n, m) losses without the noise of single trainings, those of the unknown objectives first.
         """
-        pools = [self._trained]
+        pools = [self.trained]
         if len(pending):
             pools.append(pending)
             self._unknown = [unknown.imagining(pending, rng) for unknown in self._unknown]
@@ -132,9 +136,9 @@ class Model:
 
     def leaders(self, count: int) -> list[Candidate]:
         """The best trained candidates as the model sees them."""
-        table = np.mean(self._fronts, axis=0)[: len(self._trained)]
+        table = np.mean(self._fronts, axis=0)[: len(self.trained)]
         order = np.lexsort((table[:, 0], non_dominated_ranks(table)))
-        return [self._trained.candidates[i] for i in order[:count]]
+        return [self.trained.candidates[i] for i in order[:count]]
 
     def score(self, pool: Pool) -> np.ndarray:
         """(n,) logarithms of the expected improvement by each candidate."""
@@ -190,22 +194,20 @@ class Model:
         )
         return float(math.exp(score) / (math.sqrt(self._unknown[0].noise) * extent))
 
-    def guess(self, pool: Pool) -> np.ndarray:
-        """The same, with what the candidates cost predicted from what others cost."""
-        if not self._trained.names:
-            return self.score(pool)
-        known = self._columns(self._trained).without_features()
-        asked = self._columns(Pool(pool.candidates, pool.units, self._no_figures(pool), ()))
-        predicted = []
-        for logs in self._trained.logs.T:
-            middle, spread = logs.mean(), max(float(logs.std()), 1e-12)
-            process = GaussianProcess(known, (logs - middle) / spread)
-            predicted.append(process.predict(asked.without_features())[0] * spread + middle)
-        figures = np.exp(np.column_stack(predicted))
-        return self.score(Pool(pool.candidates, pool.units, figures, self._trained.names))
+    def guess(self, pool: Pool, costs: PredictedCosts) -> np.ndarray:
+        """The same of candidates whose figures are not known.
 
-    def _no_figures(self, pool: Pool) -> np.ndarray:
-        return np.ones((len(pool), len(self._trained.names)))
+        The score with the figures that are predicted, and how likely those are within the limits.
+        """
+        if not costs.names:
+            return self.score(pool)
+        means, deviations = costs.predict(pool)
+        logs = self.score(Pool(pool.candidates, pool.units, np.exp(means), costs.names))
+        for name, limit in self._problem.limits.items():
+            if name in costs.names and 0 < limit < math.inf:
+                i = costs.names.index(name)
+                logs += log_ndtr((math.log(limit) - means[:, i]) / deviations[:, i])
+        return logs
 
     def _exact_losses(self, pool: Pool) -> np.ndarray:
         """(n, k) losses that are known without training, scaled like the others."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
-from functools import cached_property
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property, partial
 
 import numpy as np
 
 from autokd.space import Choices
 from autokd.strategies.base import Candidate, Problem
+from autokd.strategies.bayesian.costs import PredictedCosts
 from autokd.strategies.bayesian.earlier import EarlierStudy
 from autokd.strategies.bayesian.model import Model
 from autokd.strategies.bayesian.pool import Pool, all_points, changed, surroundings
@@ -29,6 +30,12 @@ _CLIMBERS = 3
 _CLIMBS = 8
 """Steps of the hill climbing at most."""
 
+_COSTS_TO_LEARN_FROM = 4
+"""So many times what a suggestion may ask are asked once."""
+
+_ROUNDS_OF_COSTS = 4
+"""What candidates cost is asked in so many rounds; each learns from those before."""
+
 _PROGRESS = 1e-3
 """A step that adds less to the logarithm of the expected improvement is the last."""
 
@@ -44,8 +51,10 @@ class BayesianSearch:
 
         - in a space of up to 20,000 points, of all;
         - else of the surroundings of the best and some from anywhere, and then uphill, change by
-          change. Where a candidate's cost takes a network to be built, features and cost of the
-          surroundings are predicted first, and the best are then costed one after the other.
+          change.
+
+    Where a candidate's cost takes a network to be built, few are asked: all others are scored with
+    predicted costs (`PredictedCosts`) and with the chance that these are within the limits.
 
     As long as there are fewer than 20 trials for each objective, the expectation is an average over
     processes whose hyper-parameters are drawn from what is probable, of targets that are half
@@ -110,13 +119,20 @@ class BayesianSearch:
         if self._whole is not None:
             rows = [i for i, one in enumerate(self._whole.candidates) if finder.is_new(one)]
             return _best(model, self._whole[rows])
+        if self._every is not None:
+            return self._best_affordable(model, list(filter(finder.is_new, self._every)), finder)
         leaders = [_point(self._problem, leader) for leader in model.leaders(_LEADERS)]
         points = surroundings(self._domain, leaders, rng, _POINTS_OF_A_KIND)
         near = filter(finder.is_new, self._candidates(points, rng))
-        new = {candidate.point: candidate for candidate in near}
+        new = list({candidate.point: candidate for candidate in near}.values())
         if len(new) > self._problem.affordable:
-            return self._best_affordable(model, list(new.values()), finder)
-        return self._uphill(model, filter(finder.accepts, new.values()), finder, rng)
+            guess = partial(model.guess, costs=self._costs.given(model.trained))
+            unpriced = partial(Pool.unpriced, self._problem)
+            found, _ = self._uphill(new, unpriced, guess, finder.is_new, rng)
+            return self._best_affordable(model, found, finder)
+        exact = partial(Pool.of, self._problem), model.score
+        within = list(filter(finder.accepts, new))
+        return _highest(*self._uphill(within, *exact, finder.accepts, rng))
 
     def _best_of_earlier(
         self, finder: CandidateFinder, rng: np.random.Generator
@@ -143,70 +159,99 @@ class BayesianSearch:
     ) -> tuple[Candidate, float] | None:
         """The best of those that look best before what they cost is known.
 
-        If all of these are over budget, one near the least bad of them.
+        A few are asked at a time, until none of the others looks better: what some cost says what
+        others may. If all are over budget, one near the least bad of them.
         """
-        pool = Pool.unpriced(self._problem, candidates)
-        order = np.argsort(-model.guess(pool), kind="stable")[: self._problem.affordable]
-        asked = pool[order.tolist()].candidates
-        feasible = [one for one in asked if finder.accepts(one)] or [finder.find(asked)]
-        return _best(model, Pool.of(self._problem, feasible))
+        few = max(self._problem.affordable // _ROUNDS_OF_COSTS, 1)
+        costs = self._costs.given(model.trained)
+        left = Pool.unpriced(self._problem, candidates)
+        asked: list[Candidate] = []
+        best = None
+        while len(left) and len(asked) + few <= self._problem.affordable:
+            guesses = model.guess(left, costs)
+            order = np.argsort(-guesses, kind="stable")
+            if best is not None and guesses[order[0]] <= best[1]:
+                return best
+            priced = Pool.of(self._problem, left[order[:few].tolist()].candidates)
+            costs = costs.given(priced)
+            asked += priced.candidates
+            within = [i for i, one in enumerate(priced.candidates) if finder.accepts(one)]
+            found = _best(model, priced[within])
+            if found is not None and (best is None or found[1] > best[1]):
+                best = found
+            left = left[np.sort(order[few:]).tolist()]
+        return best or _best(model, Pool.of(self._problem, [finder.find(asked)]))
 
     def _uphill(
         self,
-        model: Model,
-        start: Iterable[Candidate],
-        finder: CandidateFinder,
+        start: Sequence[Candidate],
+        pool_of: Callable[[Sequence[Candidate]], Pool],
+        score: Callable[[Pool], np.ndarray],
+        allowed: Callable[[Candidate], bool],
         rng: np.random.Generator,
-    ) -> tuple[Candidate, float] | None:
-        """Goes on from the best of the start to better neighbours, as long as there are any."""
-        pool = Pool.of(self._problem, start)
-        if not len(pool):
-            return None
-        scores = model.score(pool)
-        seen = {candidate.point for candidate in pool.candidates}
-        best = np.argsort(-scores, kind="stable")[:_CLIMBERS].tolist()
-        here, heights = pool[best].candidates, scores[best]
+    ) -> tuple[list[Candidate], np.ndarray]:
+        """The start, and what was met on the way from the best of it to better neighbours.
+
+        Returns:
+            Candidates and their scores.
+        """
+        found = list(start)
+        if not found:
+            return [], np.empty(0)
+        scores = score(pool_of(found))
+        seen = {candidate.point for candidate in found}
         for _ in range(_CLIMBS):
-            found = {}
-            for candidate in here:
-                points = changed(self._domain, _point(self._problem, candidate), rng)
+            beside = {}
+            for row in np.argsort(-scores, kind="stable")[:_CLIMBERS]:
+                points = changed(self._domain, _point(self._problem, found[row]), rng)
                 for other in self._candidates(points, rng):
-                    if other.point not in seen and finder.accepts(other):
-                        found[other.point] = other
+                    if other.point not in seen and allowed(other):
+                        beside[other.point] = other
                     seen.add(other.point)
-            if not found:
+            if not beside:
                 break
-            scores = np.concatenate([heights, model.score(Pool.of(self._problem, found.values()))])
-            best = np.argsort(-scores, kind="stable")[:_CLIMBERS].tolist()
-            before = heights[0]
-            everyone = [*here, *found.values()]
-            here, heights = [everyone[i] for i in best], scores[best]
-            if heights[0] < before + _PROGRESS:
+            before = scores.max()
+            found += beside.values()
+            scores = np.concatenate([scores, score(pool_of(list(beside.values())))])
+            if scores.max() < before + _PROGRESS:
                 break
-        return here[0], float(heights[0])
+        return found, scores
+
+    @cached_property
+    def _costs(self) -> PredictedCosts:
+        """Learned from candidates from anywhere. Follows from the problem alone."""
+        rng = np.random.default_rng(0)
+        points = self._domain.sample(rng, _COSTS_TO_LEARN_FROM * self._problem.affordable)
+        return PredictedCosts(self._domain, Pool.of(self._problem, self._candidates(points, rng)))
 
     def _candidates(self, points: Iterable[Choices], rng: np.random.Generator) -> list[Candidate]:
         return [self._problem.candidate(point, rng) for point in points]
 
     @cached_property
+    def _every(self) -> list[Candidate] | None:
+        """All candidates of a small space. Follows from the problem alone, like `_whole`."""
+        points = all_points(self._domain, 0 if self._problem.draws else _ENUMERABLE)
+        return None if points is None else self._candidates(points, np.random.default_rng(0))
+
+    @cached_property
     def _whole(self) -> Pool | None:
-        """All candidates within the budget, of a small space. Follows from the problem alone."""
+        """All of them that are within the budget, where that can be asked."""
         problem = self._problem
-        most = 0 if problem.draws else min(_ENUMERABLE, problem.affordable)
-        points = all_points(self._domain, most)
-        if points is None:
+        if self._every is None or len(self._every) > problem.affordable:
             return None
-        every = self._candidates(points, np.random.default_rng(0))
-        feasible = [one for one in every if not problem.violations(one.architecture)]
+        feasible = [one for one in self._every if not problem.violations(one.architecture)]
         return Pool.of(problem, feasible)
 
 
 def _best(model: Model, pool: Pool) -> tuple[Candidate, float] | None:
-    if not len(pool):
+    return _highest(pool.candidates, model.score(pool)) if len(pool) else None
+
+
+def _highest(candidates: Sequence[Candidate], scores: np.ndarray) -> tuple[Candidate, float] | None:
+    if not len(candidates):
         return None
-    scores = model.score(pool)
     best = int(np.argmax(scores))
-    return pool.candidates[best], float(scores[best])
+    return candidates[best], float(scores[best])
 
 
 def _point(problem: Problem, candidate: Candidate) -> Choices:

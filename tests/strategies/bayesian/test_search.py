@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -61,7 +62,8 @@ def test_few_affordable_costs_are_enough(wide, make_trial):
         asked.append(architecture.key)
         return {"parameters": 1 + sum(architecture.choices.values())}
 
-    strategy = BayesianSearch(dataclasses.replace(wide, figures=figures, affordable=10))
+    problem = dataclasses.replace(wide, figures=figures, limits={"parameters": 37}, affordable=10)
+    strategy = BayesianSearch(problem)
     trials = searched(strategy, 30, make_trial, distance)
     other = searched(strategy, 30, make_trial, distance, seed=1)
     assert np.mean([best(trials), best(other)]) <= 12
@@ -93,15 +95,14 @@ def test_what_the_budget_limits_is_no_input_unless_it_is_an_objective(wide, make
         wide, figures=lambda architecture: {"parameters": 1.0 + sum(architecture.choices.values())}
     )
 
-    def proposed(problem, *, limited=frozenset()):
-        strategy = BayesianSearch(dataclasses.replace(problem, limited=limited))
+    def proposed(problem, **limits):
+        strategy = BayesianSearch(dataclasses.replace(problem, limits=limits))
         return strategy.suggest(trials, np.random.default_rng(0)).architecture
 
-    limited = frozenset({"parameters"})
-    assert proposed(told, limited=limited) == proposed(wide) != proposed(told)
+    assert proposed(told, parameters=math.inf) == proposed(wide) != proposed(told)
     objectives = (*wide.objectives, Objective("parameters", "minimize"))
     both = dataclasses.replace(told, objectives=objectives)
-    assert proposed(both, limited=limited) == proposed(both)
+    assert proposed(both, parameters=math.inf) == proposed(both)
 
 
 def test_what_still_runs_is_kept_away_from(wide, make_trial):

@@ -1,0 +1,57 @@
+"""What candidates cost, predicted: where a network has to be built to know, few can be asked."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+
+from autokd.space import Domain
+from autokd.strategies.bayesian.columns import Columns, Encoder
+from autokd.strategies.bayesian.gaussian_process import GaussianProcess
+from autokd.strategies.bayesian.pool import Pool
+
+_LEAST_SPREAD = 1e-12
+
+
+class PredictedCosts:
+    """A Gaussian process of the logarithm of each figure that is known without training.
+
+    Args:
+        domain: the joint domain.
+        pool: n candidates whose figures are known.
+    """
+
+    def __init__(self, domain: Domain, pool: Pool) -> None:
+        self.names = pool.names
+        self._encoder = Encoder(domain, pool.logs)
+        self._middle = pool.logs.mean(axis=0)
+        self._spread = np.maximum(pool.logs.std(axis=0), _LEAST_SPREAD)
+        columns = self._columns(pool)
+        self._processes = [GaussianProcess(columns, logs) for logs in self._scaled(pool).T]
+
+    def given(self, pool: Pool) -> PredictedCosts:
+        """The same, with the figures of more candidates known; what was fitted stays."""
+        columns, other = self._columns(pool), copy.copy(self)
+        pairs = zip(self._processes, self._scaled(pool).T, strict=True)
+        other._processes = [process.given(columns, logs) for process, logs in pairs]
+        return other
+
+    def predict(self, pool: Pool) -> tuple[np.ndarray, np.ndarray]:
+        """Means and standard deviations, each (n, f), of the logarithms; the pool has no figures.
+
+        What two draws of one generator differ by is part of the deviation.
+        """
+        columns = self._columns(pool)
+        predicted = [(*process.predict(columns), process.noise) for process in self._processes]
+        means = np.stack([mean for mean, _, _ in predicted], axis=1)
+        variances = np.stack([sd**2 + noise for _, sd, noise in predicted], axis=1)
+        return means * self._spread + self._middle, np.sqrt(variances) * self._spread
+
+    def _columns(self, pool: Pool) -> Columns:
+        nothing = np.zeros((len(pool), len(self.names)))
+        return self._encoder.columns(pool.units, nothing).without_features()
+
+    def _scaled(self, pool: Pool) -> np.ndarray:
+        scaled: np.ndarray = (pool.logs - self._middle) / self._spread
+        return scaled

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from optuna.distributions import IntDistribution
+
+from autokd.seeding import rng_for
+from autokd.space import Domain
+from autokd.strategies import BayesianSearch
+from autokd.strategies.bayesian.costs import PredictedCosts
+from autokd.strategies.bayesian.pool import Pool
+from autokd.trial import GAIN
+
+LAYERS = Domain({f"x{i}": IntDistribution(0, 9) for i in range(6)})
+
+
+def size(architecture):
+    """Exact, and not a sum."""
+    return 1.0 + sum(architecture.choices.values()) ** 2
+
+
+@pytest.fixture
+def problem(make_problem):
+    """Of a million points some 500 are within the budget; the best have as much as it allows."""
+    limit = 145.0
+    return make_problem(
+        limit,
+        size,
+        architecture=LAYERS,
+        distillation=Domain({}),
+        objectives=make_problem().objectives[:1],
+        rungs=(1,),
+        figures=lambda architecture: {"parameters": size(architecture)},
+        limits={"parameters": limit},
+        affordable=8,
+    )
+
+
+def pool_of(problem, n, seed):
+    rng = np.random.default_rng(seed)
+    points = problem.domain.sample(rng, n)
+    return Pool.of(problem, [problem.candidate(point, rng) for point in points])
+
+
+def test_costs_are_predicted_with_a_deviation_that_tells_how_well(problem):
+    costs = PredictedCosts(problem.domain, pool_of(problem, 40, seed=0))
+    asked = pool_of(problem, 300, seed=1)
+    means, deviations = costs.predict(asked)
+    wrong = np.abs(means - asked.logs)
+    assert np.median(wrong) < 0.1 < np.median(np.abs(asked.logs - asked.logs.mean()))
+    assert 0.6 < np.mean(wrong < 2 * deviations)
+
+
+def test_what_was_asked_is_known(problem):
+    costs = PredictedCosts(problem.domain, pool_of(problem, 10, seed=0))
+    asked = pool_of(problem, 5, seed=1)
+    before, after = costs.predict(asked), costs.given(asked).predict(asked)
+    assert np.abs(after[0] - asked.logs).max() < np.abs(before[0] - asked.logs).max() / 3
+    assert (after[1] < before[1]).all()
+
+
+def test_what_is_asked_is_expected_to_be_within_the_limits(problem, make_trial):
+    asked = []
+
+    def violations(architecture):
+        asked.append(architecture.key)
+        return problem.violations(architecture)
+
+    strategy = BayesianSearch(dataclasses.replace(problem, violations=violations))
+    trials = []
+    for number in range(20):
+        known = set(asked)
+        suggestion = strategy.suggest(trials, rng_for(0, number, "suggest"))
+        accuracy = -sum(abs(value - 7) for value in suggestion.architecture.choices.values())
+        trials.append(make_trial(number, suggestion, accuracies=[accuracy]))
+        if GAIN in suggestion.notes and number > 10:
+            assert len(set(asked) - known) <= 8
+    sums = [sum(trial.architecture.choices.values()) for trial in trials]
+    assert max(sums) <= 12 and sums[10:].count(12) >= 5
