@@ -60,7 +60,7 @@ def features(problem: Problem) -> BayesianSearch:
     plain = columns.Encoder.columns
 
     def blind(self: columns.Encoder, units: np.ndarray, logs: np.ndarray) -> columns.Columns:
-        return plain(self, units, logs).without_features()
+        return replace(plain(self, units, logs), features=np.empty((len(units), 0)))
 
     columns.Encoder.columns = blind  # type: ignore[method-assign]
     return BayesianSearch(problem)

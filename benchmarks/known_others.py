@@ -29,7 +29,7 @@ _MARKS = (25, 50, 100, 200)
 
 def predictions(pool: Pool, benchmark: Benchmark, losses: np.ndarray) -> np.ndarray:
     """(2, n) means and standard deviations of n losses; none was told to what predicts it."""
-    encoder = Encoder(benchmark.problem.domain, pool.logs, list(range(len(pool.names))))
+    encoder = Encoder(benchmark.problem.domain, pool.logs)
     columns = encoder.columns(pool.units, pool.logs)
     fold = np.random.default_rng(0).permutation(len(losses)) % _FOLDS
     told = np.empty((2, len(losses)))
@@ -47,7 +47,7 @@ def search(told: np.ndarray, figures: np.ndarray, evaluations: int) -> list[int]
 
     Args:
         told: (2, n) means and standard deviations of the first loss.
-        figures: (n, 2) losses as they are.
+        figures: (n, 2) losses as they are, standardised like the predictions.
         evaluations: how many rows.
     """
     mean, deviation = told

@@ -216,10 +216,10 @@ class _StrategySampler(BaseSampler):
                 return self._excess(Architecture(_SPACE, completed(architecture)))
 
             def proposed(
-                violations: Callable[[Architecture], Mapping[str, float]],
+                violations: Callable[[Architecture], Mapping[str, float]], known: bool = True
             ) -> Suggestion:
                 problem = self._problem(study, domain, violations)
-                record = self._record(problem, others)
+                record = self._record(problem, others if known else ())
                 rng = rng_for(self._seed, trial.number, "suggest")
                 return self._make_strategy(problem).suggest(record, rng)
 
@@ -228,8 +228,12 @@ class _StrategySampler(BaseSampler):
             except (SpaceExhausted, NothingFeasibleError):
                 if not fixed:
                     raise
-                # All that goes with what is enqueued is over budget, and is wanted all the same.
-                suggestion = proposed(lambda architecture: {})
+                # What is enqueued is wanted: again if all that goes with it is known, and over
+                # budget if nothing that goes with it is within.
+                try:
+                    suggestion = proposed(violations, known=False)
+                except NothingFeasibleError:
+                    suggestion = proposed(lambda architecture: {}, known=False)
             choices = completed(suggestion.architecture)
             proposal = {"choices": choices, "notes": dict(suggestion.notes)}
             study._storage.set_trial_system_attr(trial._trial_id, _PROPOSAL, proposal)

@@ -250,6 +250,27 @@ def test_what_is_enqueued_in_part_is_evaluated_even_if_nothing_with_it_is_within
     assert max(widths) <= 20
 
 
+@pytest.mark.parametrize("most", [2, 4])
+def test_what_is_enqueued_in_part_is_repeated_if_all_that_goes_with_it_is_known(most):
+    space = {"op": CategoricalDistribution(["a", "b"]), "width": IntDistribution(1, 4)}
+    sampler = as_optuna_sampler(
+        BayesianSearch,
+        space,
+        violations=lambda point: {"width": point["width"] / most - 1},
+        seed=0,
+    )
+    study = optuna.create_study(sampler=sampler)
+
+    def loss(trial):
+        return trial.suggest_int("width", 1, 4) + len(trial.suggest_categorical("op", ["a", "b"]))
+
+    study.optimize(loss, 2 * most)
+    study.enqueue_trial({"op": "a"})
+    study.optimize(loss, 1)
+    assert study.trials[-1].params["op"] == "a"
+    assert study.trials[-1].params["width"] <= most
+
+
 def test_a_trial_is_told_as_what_became_of_it(spy):
     def told(trial):
         trial.suggest_int("width", 1, 32)

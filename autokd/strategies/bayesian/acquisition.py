@@ -10,7 +10,7 @@ from autokd.multiobjective import is_non_dominated
 _LOG_2PI = float(np.log(2 * np.pi))
 
 _MOST_CELLS = 8_192
-"""Of the grid, times the draws of a loss: with m objectives a front of p points has p^(m - 1)."""
+"""Of the grid, times the draws of a loss; a front of p points would have (p + 1)^(m - 1)."""
 
 _BLOCK = 4_000_000
 """Numbers that are held at a time."""
@@ -62,9 +62,8 @@ def log_expected_volume(
     losses, the growth is the expected improvement on the front's best loss there, times the part of
     the cell that the candidate dominates. With no other losses it is the expected improvement.
 
-    With three objectives and more the grid of a large front is coarser: of its edges some are left
-    out, evenly, and where a cell then holds the border of what the front dominates, it counts as
-    not dominated.
+    The grid of a large front of several losses is coarser: of its edges some are left out, evenly,
+    and where a cell then holds the border of what the front dominates, it counts as not dominated.
 
     Args:
         mean: (n,) of the first loss of n candidates, smaller is better.
@@ -83,7 +82,7 @@ def log_expected_volume(
         return log_expected_improvement(mean, deviation, front.min(initial=reference[0]))
     front = front[(front < reference).all(axis=1)]
     front = front[is_non_dominated(front)]
-    most = max(int((_MOST_CELLS / others.shape[1]) ** (1 / (m - 1))), 2)
+    most = max(int((_MOST_CELLS / others.shape[1]) ** (1 / (m - 1)) + 1e-9), 2)
     edges = [_thinned(np.unique([*front[:, i], reference[i]]), most) for i in range(1, m)]
     # Cell by cell: the lower corner is in the grid, a candidate may lie below it.
     corners = np.stack(np.meshgrid(*edges, indexing="ij"), axis=-1).reshape(-1, m - 1)

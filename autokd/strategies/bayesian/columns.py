@@ -46,10 +46,6 @@ class Columns:
             np.concatenate([self.features, other.features]),
         )
 
-    def without_features(self) -> Columns:
-        """The same candidates, as if nothing was known of what they cost."""
-        return Columns(self.categories, self.numbers, np.empty((len(self), 0)))
-
 
 class Encoder:
     """Turns points and figures into columns.

@@ -24,7 +24,7 @@ class PredictedCosts:
 
     def __init__(self, domain: Domain, pool: Pool) -> None:
         self.names = pool.names
-        self._encoder = Encoder(domain, pool.logs)
+        self._encoder = Encoder(domain, pool.logs, inputs=())
         self._middle = pool.logs.mean(axis=0)
         self._spread = np.maximum(pool.logs.std(axis=0), _LEAST_SPREAD)
         columns = self._columns(pool)
@@ -49,8 +49,7 @@ class PredictedCosts:
         return means * self._spread + self._middle, np.sqrt(variances) * self._spread
 
     def _columns(self, pool: Pool) -> Columns:
-        nothing = np.zeros((len(pool), len(self.names)))
-        return self._encoder.columns(pool.units, nothing).without_features()
+        return self._encoder.columns(pool.units, pool.logs)
 
     def _scaled(self, pool: Pool) -> np.ndarray:
         scaled: np.ndarray = (pool.logs - self._middle) / self._spread

@@ -37,6 +37,9 @@ _LEAST_EXTENT = 1e-3
 _PROCESSES = 8
 """Few trials leave the hyper-parameters open: so many are drawn, their expectations averaged."""
 
+_LEAST_LIMIT = 1e-12
+"""A limit of 0 has no logarithm."""
+
 _LEAST_CHANCE = 0.02
 """Nothing is so sure to fail that it is worth less than so much."""
 
@@ -195,19 +198,19 @@ class Model:
         return float(math.exp(score) / (math.sqrt(self._unknown[0].noise) * extent))
 
     def guess(self, pool: Pool, costs: PredictedCosts) -> np.ndarray:
-        """The same of candidates whose figures are not known.
+        """`score` of candidates whose figures are not known.
 
-        The score with the figures that are predicted, and how likely those are within the limits.
+        That with the figures that are predicted, times how likely these keep the limit that is
+        least likely kept.
         """
         if not costs.names:
             return self.score(pool)
         means, deviations = costs.predict(pool)
-        logs = self.score(Pool(pool.candidates, pool.units, np.exp(means), costs.names))
-        for name, limit in self._problem.limits.items():
-            if name in costs.names and 0 < limit < math.inf:
-                i = costs.names.index(name)
-                logs += log_ndtr((math.log(limit) - means[:, i]) / deviations[:, i])
-        return logs
+        scores = self.score(Pool(pool.candidates, pool.units, np.exp(means), costs.names))
+        limits = [self._problem.limits.get(name, math.inf) for name in costs.names]
+        room = (np.log(np.maximum(limits, _LEAST_LIMIT)) - means) / deviations
+        result: np.ndarray = scores + log_ndtr(room.min(axis=1))
+        return result
 
     def _exact_losses(self, pool: Pool) -> np.ndarray:
         """(n, k) losses that are known without training, scaled like the others."""

@@ -31,10 +31,14 @@ _CLIMBS = 8
 """Steps of the hill climbing at most."""
 
 _COSTS_TO_LEARN_FROM = 4
-"""So many times what a suggestion may ask are asked once."""
+_MOST_COSTS_TO_LEARN_FROM = 200
+"""So many times what a suggestion may ask are asked once, but no more than that."""
 
 _ROUNDS_OF_COSTS = 4
-"""What candidates cost is asked in so many rounds; each learns from those before."""
+"""What candidates cost is asked in about so many rounds; each learns from those before."""
+
+_PROMISING = 300
+"""So many others, the best by prediction, are left after each round."""
 
 _PROGRESS = 1e-3
 """A step that adds less to the logarithm of the expected improvement is the last."""
@@ -179,7 +183,7 @@ class BayesianSearch:
             found = _best(model, priced[within])
             if found is not None and (best is None or found[1] > best[1]):
                 best = found
-            left = left[np.sort(order[few:]).tolist()]
+            left = left[order[few : few + _PROMISING].tolist()]
         return best or _best(model, Pool.of(self._problem, [finder.find(asked)]))
 
     def _uphill(
@@ -221,7 +225,8 @@ class BayesianSearch:
     def _costs(self) -> PredictedCosts:
         """Learned from candidates from anywhere. Follows from the problem alone."""
         rng = np.random.default_rng(0)
-        points = self._domain.sample(rng, _COSTS_TO_LEARN_FROM * self._problem.affordable)
+        many = _COSTS_TO_LEARN_FROM * self._problem.affordable
+        points = self._domain.sample(rng, min(many, _MOST_COSTS_TO_LEARN_FROM))
         return PredictedCosts(self._domain, Pool.of(self._problem, self._candidates(points, rng)))
 
     def _candidates(self, points: Iterable[Choices], rng: np.random.Generator) -> list[Candidate]:
