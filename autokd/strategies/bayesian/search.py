@@ -32,7 +32,8 @@ _CLIMBS = 8
 
 _COSTS_TO_LEARN_FROM = 4
 _MOST_COSTS_TO_LEARN_FROM = 200
-"""So many times what a suggestion may ask are asked once, but no more than that."""
+"""So many times what a suggestion may ask are asked once, but no more than that. As many trials,
+the newest, are learned from as well."""
 
 _ROUNDS_OF_COSTS = 4
 """What candidates cost is asked in about so many rounds; each learns from those before."""
@@ -130,7 +131,7 @@ class BayesianSearch:
         near = filter(finder.is_new, self._candidates(points, rng))
         new = list({candidate.point: candidate for candidate in near}.values())
         if len(new) > self._problem.affordable:
-            guess = partial(model.guess, costs=self._costs.given(model.trained))
+            guess = partial(model.guess, costs=self._costs.given(_newest(model.trained)))
             unpriced = partial(Pool.unpriced, self._problem)
             found, _ = self._uphill(new, unpriced, guess, finder.is_new, rng)
             return self._best_affordable(model, found, finder)
@@ -167,7 +168,7 @@ class BayesianSearch:
         others may. If all are over budget, one near the least bad of them.
         """
         few = max(self._problem.affordable // _ROUNDS_OF_COSTS, 1)
-        costs = self._costs.given(model.trained)
+        costs = self._costs.given(_newest(model.trained))
         left = Pool.unpriced(self._problem, candidates)
         asked: list[Candidate] = []
         best = None
@@ -246,6 +247,10 @@ class BayesianSearch:
             return None
         feasible = [one for one in self._every if not problem.violations(one.architecture)]
         return Pool.of(problem, feasible)
+
+
+def _newest(pool: Pool) -> Pool:
+    return pool[list(range(len(pool)))[-_MOST_COSTS_TO_LEARN_FROM:]]
 
 
 def _best(model: Model, pool: Pool) -> tuple[Candidate, float] | None:
