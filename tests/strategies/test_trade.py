@@ -266,10 +266,10 @@ def test_all_families_get_their_turn_and_then_the_better_gets_more(make_free, se
         bonus = {"a": 0.0, "b": 0.3, "c": 0.1}[family]
         return bonus - abs(choices[f"{family}.width"] - 0.7)
 
-    trials = search(TRADE(make_free(FAMILIES), acquisition), 22, accuracy)
+    trials = search(TRADE(make_free(FAMILIES), acquisition), 30, accuracy)
     names = [trial.architecture.choices["family"] for trial in trials]
     assert set(names[:3]) == set("abc")
-    assert names[8:].count("b") > 7
+    assert names[8:].count("b") > 11
     assert max(accuracy(trial.architecture.choices) for trial in trials) > 0.27
     for trial in trials[8:]:
         assert trial.notes["trade"]["region"] == trial.architecture.choices["family"]
@@ -277,10 +277,10 @@ def test_all_families_get_their_turn_and_then_the_better_gets_more(make_free, se
 
 def test_a_region_in_a_flat_space_starts_anew(make_free, search):
     domain = Domain({"n": IntDistribution(1, 300)})
-    trials = search(TRADE(make_free(domain), initial=2), 12, lambda choices: 0.5)
+    trials = search(TRADE(make_free(domain), initial=2), 24, lambda choices: 0.5)
     starts = [trial.number for trial in trials if trial.notes.get("trade", {}).get("starts")]
-    assert len({trial.architecture.key for trial in trials}) == 12 and not starts
-    trials = search(TRADE(make_free(TINY_OPS), initial=2), 20, lambda choices: 0.5)
+    assert len({trial.architecture.key for trial in trials}) == 24 and not starts
+    trials = search(TRADE(make_free(TINY_OPS), initial=2), 30, lambda choices: 0.5)
     starts = [trial.number for trial in trials if trial.notes.get("trade", {}).get("starts")]
     assert starts, "four failures, again and again, leave nothing to shrink"
 
@@ -339,7 +339,7 @@ def test_failed_trials_count_as_the_worst_unless_it_was_not_their_fault(make_fre
                 )
             trials.append(trial)
         proposed = (
-            TRADE(problem).suggest(trials, np.random.default_rng(seed)) for seed in range(6)
+            TRADE(problem).suggest(trials, np.random.default_rng(seed)) for seed in range(12)
         )
         return [suggestion.architecture.choices["family"] for suggestion in proposed].count("a")
 
@@ -419,10 +419,10 @@ def test_it_closes_in_on_the_best_of_a_mixed_space(make_free, search):
 
     problem = make_free(MIXED)
     found, random = (
-        max(accuracy(trial.architecture.choices) for trial in search(strategy, 28, accuracy))
+        max(accuracy(trial.architecture.choices) for trial in search(strategy, 40, accuracy))
         for strategy in (TRADE(problem), RandomSearch(problem))
     )
-    assert found > -0.35 > random, (found, random)
+    assert found > -0.25 > random
 
 
 @pytest.mark.parametrize(

@@ -125,16 +125,17 @@ class BayesianSearch:
             rows = [i for i, one in enumerate(self._whole.candidates) if finder.is_new(one)]
             return _best(model, self._whole[rows])
         if self._every is not None:
-            return self._best_affordable(model, list(filter(finder.is_new, self._every)), finder)
+            new = list(filter(finder.is_new, self._every))
+            return self._best_affordable(model, new, self._costs_known_to(model), finder)
         leaders = [_point(self._problem, leader) for leader in model.leaders(_LEADERS)]
         points = surroundings(self._domain, leaders, rng, _POINTS_OF_A_KIND)
         near = filter(finder.is_new, self._candidates(points, rng))
         new = list({candidate.point: candidate for candidate in near}.values())
         if len(new) > self._problem.affordable:
-            guess = partial(model.guess, costs=self._costs.given(_newest(model.trained)))
-            unpriced = partial(Pool.unpriced, self._problem)
-            found, _ = self._uphill(new, unpriced, guess, finder.is_new, rng)
-            return self._best_affordable(model, found, finder)
+            costs = self._costs_known_to(model)
+            guesses = partial(Pool.unpriced, self._problem), partial(model.guess, costs=costs)
+            found, _ = self._uphill(new, *guesses, finder.is_new, rng)
+            return self._best_affordable(model, found, costs, finder)
         exact = partial(Pool.of, self._problem), model.score
         within = list(filter(finder.accepts, new))
         return _highest(*self._uphill(within, *exact, finder.accepts, rng))
@@ -160,7 +161,11 @@ class BayesianSearch:
         return [EarlierStudy(self._problem, names, trials) for trials in self._records]
 
     def _best_affordable(
-        self, model: Model, candidates: Sequence[Candidate], finder: CandidateFinder
+        self,
+        model: Model,
+        candidates: Sequence[Candidate],
+        costs: PredictedCosts,
+        finder: CandidateFinder,
     ) -> tuple[Candidate, float] | None:
         """The best of those that look best before what they cost is known.
 
@@ -168,7 +173,6 @@ class BayesianSearch:
         others may. If all are over budget, one near the least bad of them.
         """
         few = max(self._problem.affordable // _ROUNDS_OF_COSTS, 1)
-        costs = self._costs.given(_newest(model.trained))
         left = Pool.unpriced(self._problem, candidates)
         asked: list[Candidate] = []
         best = None
@@ -222,6 +226,11 @@ class BayesianSearch:
                 break
         return found, scores
 
+    def _costs_known_to(self, model: Model) -> PredictedCosts:
+        """Learned from the newest trials as well."""
+        rows = range(len(model.trained))[-_MOST_COSTS_TO_LEARN_FROM:]
+        return self._costs.given(model.trained[list(rows)])
+
     @cached_property
     def _costs(self) -> PredictedCosts:
         """Learned from candidates from anywhere. Follows from the problem alone."""
@@ -247,10 +256,6 @@ class BayesianSearch:
             return None
         feasible = [one for one in self._every if not problem.violations(one.architecture)]
         return Pool.of(problem, feasible)
-
-
-def _newest(pool: Pool) -> Pool:
-    return pool[list(range(len(pool)))[-_MOST_COSTS_TO_LEARN_FROM:]]
 
 
 def _best(model: Model, pool: Pool) -> tuple[Candidate, float] | None:

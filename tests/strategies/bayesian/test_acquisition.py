@@ -84,10 +84,10 @@ def test_beyond_the_reference_nothing_is_gained():
     assert ours[0] == -np.inf
 
 
-def by_botorch(means, variances, acquisition):
-    """Of candidates with these (n, m) values to be maximised, by an acquisition of a model."""
+def by_botorch(means, variances, make):
+    """Of candidates with these (n, m) values to be maximised, by what is made of a model."""
     posterior = MockPosterior(torch.tensor(means)[:, None], torch.tensor(variances)[:, None])
-    return acquisition(MockModel(posterior))(torch.zeros(len(means), 1, 1)).numpy()
+    return make(MockModel(posterior))(torch.zeros(len(means), 1, 1)).numpy()
 
 
 def test_log_expected_improvement_equals_botorchs():
