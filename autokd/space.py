@@ -238,14 +238,12 @@ class Domain:
         Numbers sit linearly (or log-linearly) in their range, a category at the middle of its
         equal share, so that `decode(encode(points))` gives the points back.
         """
-        rows = [
-            [
-                _to_unit(point[name], distribution) if name in point else math.nan
-                for name, distribution in self.parameters.items()
-            ]
-            for point in points
-        ]
-        return np.asarray(rows, dtype=float).reshape(len(rows), len(self.parameters))
+        known = list(points)
+        rows = np.full((len(known), len(self.parameters)), math.nan)
+        for column, (name, distribution) in enumerate(self.parameters.items()):
+            there = [row for row, point in enumerate(known) if name in point]
+            rows[there, column] = _to_units([known[row][name] for row in there], distribution)
+        return rows
 
     def decode(self, rows: np.ndarray) -> list[dict[str, Choice]]:
         """The points of an (n, d) array in [0, 1]; columns of inactive parameters are ignored."""
@@ -436,27 +434,30 @@ def _bounds(distribution: BaseDistribution) -> tuple[float, float]:
     return distribution.low, distribution.high
 
 
-def _to_unit(value: Choice, distribution: BaseDistribution) -> float:
+def _to_units(values: Sequence[Choice], distribution: BaseDistribution) -> np.ndarray:
     if isinstance(distribution, CategoricalDistribution):
-        return (distribution.choices.index(value) + 0.5) / len(distribution.choices)
-    assert not isinstance(value, str)
-    low, high, scale = _scaled(distribution)
-    return (scale(float(value)) - low) / (high - low) if high > low else 0.5
+        count = len(distribution.choices)
+        units = {choice: (i + 0.5) / count for i, choice in enumerate(distribution.choices)}
+        return np.array([units[value] for value in values])
+    low, high = _ends(distribution)
+    scaled = np.array(values, dtype=float)
+    scaled = np.log(scaled) if getattr(distribution, "log", False) else scaled
+    return (scaled - low) / (high - low) if high > low else np.full(len(values), 0.5)
 
 
 def _from_unit(unit: float, distribution: BaseDistribution) -> Choice:
     if isinstance(distribution, CategoricalDistribution):
         count = len(distribution.choices)
         return _category(distribution, min(int(unit * count), count - 1))
-    low, high, _ = _scaled(distribution)
+    low, high = _ends(distribution)
     value = low + unit * (high - low)
     value = math.exp(value) if getattr(distribution, "log", False) else value
     lowest, highest = _bounds(distribution)
     return min(max(value, lowest), highest)
 
 
-def _scaled(distribution: BaseDistribution) -> tuple[float, float, Any]:
-    """Ends of the range on the scale where sampling is uniform, and the map to that scale.
+def _ends(distribution: BaseDistribution) -> tuple[float, float]:
+    """Ends of the range on the scale where sampling is uniform.
 
     A whole number owns an interval of one step around it, so that all are equally likely.
     """
@@ -466,8 +467,7 @@ def _scaled(distribution: BaseDistribution) -> tuple[float, float, Any]:
         low, high = low - distribution.step / 2, high + distribution.step / 2
     elif isinstance(distribution, IntDistribution):
         low, high = low - 0.5, high + 0.5
-    scale = math.log if distribution.log else float
-    return scale(low), scale(high), scale
+    return (math.log(low), math.log(high)) if distribution.log else (low, high)
 
 
 def _other_values(
@@ -478,7 +478,7 @@ def _other_values(
         return [choice for choice in others if choice != value]
     if distribution.single():
         return []
-    unit = _to_unit(value, distribution)
+    unit = float(_to_units([value], distribution)[0])
     moved = _from_unit(min(max(unit + step * rng.standard_normal(), 0.0), 1.0), distribution)
     if isinstance(distribution, IntDistribution):
         assert not isinstance(value, str) and not isinstance(moved, str)

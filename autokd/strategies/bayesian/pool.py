@@ -59,9 +59,15 @@ class Pool:
     def __len__(self) -> int:
         return len(self.candidates)
 
-    def __getitem__(self, rows: Sequence[int]) -> Pool:
+    def __getitem__(self, rows: Sequence[int] | np.ndarray) -> Pool:
         chosen = [self.candidates[row] for row in rows]
         return Pool(chosen, self.units[rows], self.figures[rows], self.names)
+
+    def join(self, other: Pool) -> Pool:
+        """The candidates of both, these first."""
+        candidates = [*self.candidates, *other.candidates]
+        units = np.concatenate([self.units, other.units])
+        return Pool(candidates, units, np.concatenate([self.figures, other.figures]), self.names)
 
     @property
     def logs(self) -> np.ndarray:

@@ -126,7 +126,9 @@ class BayesianSearch:
             return _best(model, self._whole[rows])
         if self._every is not None:
             new = list(filter(finder.is_new, self._every))
-            return self._best_affordable(model, new, self._costs_known_to(model), finder)
+            costs = self._costs_known_to(model)
+            pool = Pool.unpriced(self._problem, new)
+            return self._best_affordable(model, pool, model.guess(pool, costs), costs, finder)
         leaders = [_point(self._problem, leader) for leader in model.leaders(_LEADERS)]
         points = surroundings(self._domain, leaders, rng, _POINTS_OF_A_KIND)
         near = filter(finder.is_new, self._candidates(points, rng))
@@ -134,11 +136,14 @@ class BayesianSearch:
         if len(new) > self._problem.affordable:
             costs = self._costs_known_to(model)
             guesses = partial(Pool.unpriced, self._problem), partial(model.guess, costs=costs)
-            found, _ = self._uphill(new, *guesses, finder.is_new, rng)
-            return self._best_affordable(model, found, costs, finder)
+            found, scores = self._uphill(new, *guesses, finder.is_new, rng)
+            return self._best_affordable(model, found, scores, costs, finder)
         exact = partial(Pool.of, self._problem), model.score
         within = list(filter(finder.accepts, new))
-        return _highest(*self._uphill(within, *exact, finder.accepts, rng))
+        if not within:
+            return None
+        found, scores = self._uphill(within, *exact, finder.accepts, rng)
+        return _highest(found, scores)
 
     def _best_of_earlier(
         self, finder: CandidateFinder, rng: np.random.Generator
@@ -163,7 +168,8 @@ class BayesianSearch:
     def _best_affordable(
         self,
         model: Model,
-        candidates: Sequence[Candidate],
+        left: Pool,
+        guesses: np.ndarray,
         costs: PredictedCosts,
         finder: CandidateFinder,
     ) -> tuple[Candidate, float] | None:
@@ -171,24 +177,31 @@ class BayesianSearch:
 
         A few are asked at a time, until none of the others looks better: what some cost says what
         others may. If all are over budget, one near the least bad of them.
+
+        Args:
+            model: scores them.
+            left: n candidates without figures.
+            guesses: (n,) scores of them by `costs`.
+            costs: predicted so far.
+            finder: tells what is within the budget.
         """
         few = max(self._problem.affordable // _ROUNDS_OF_COSTS, 1)
-        left = Pool.unpriced(self._problem, candidates)
         asked: list[Candidate] = []
         best = None
         while len(left) and len(asked) + few <= self._problem.affordable:
-            guesses = model.guess(left, costs)
+            if asked:
+                guesses = model.guess(left, costs)
             order = np.argsort(-guesses, kind="stable")
             if best is not None and guesses[order[0]] <= best[1]:
                 return best
-            priced = Pool.of(self._problem, left[order[:few].tolist()].candidates)
+            priced = Pool.of(self._problem, left[order[:few]].candidates)
             costs = costs.given(priced)
             asked += priced.candidates
             within = [i for i, one in enumerate(priced.candidates) if finder.accepts(one)]
             found = _best(model, priced[within])
             if found is not None and (best is None or found[1] > best[1]):
                 best = found
-            left = left[order[few : few + _PROMISING].tolist()]
+            left = left[order[few : few + _PROMISING]]
         return best or _best(model, Pool.of(self._problem, [finder.find(asked)]))
 
     def _uphill(
@@ -198,30 +211,29 @@ class BayesianSearch:
         score: Callable[[Pool], np.ndarray],
         allowed: Callable[[Candidate], bool],
         rng: np.random.Generator,
-    ) -> tuple[list[Candidate], np.ndarray]:
+    ) -> tuple[Pool, np.ndarray]:
         """The start, and what was met on the way from the best of it to better neighbours.
 
         Returns:
             Candidates and their scores.
         """
-        found = list(start)
-        if not found:
-            return [], np.empty(0)
-        scores = score(pool_of(found))
-        seen = {candidate.point for candidate in found}
+        found = pool_of(start)
+        scores = score(found)
+        seen = {candidate.point for candidate in start}
         for _ in range(_CLIMBS):
             beside = {}
             for row in np.argsort(-scores, kind="stable")[:_CLIMBERS]:
-                points = changed(self._domain, _point(self._problem, found[row]), rng)
+                points = changed(self._domain, _point(self._problem, found.candidates[row]), rng)
                 for other in self._candidates(points, rng):
                     if other.point not in seen and allowed(other):
                         beside[other.point] = other
                     seen.add(other.point)
             if not beside:
                 break
+            further = pool_of(list(beside.values()))
             before = scores.max()
-            found += beside.values()
-            scores = np.concatenate([scores, score(pool_of(list(beside.values())))])
+            found = found.join(further)
+            scores = np.concatenate([scores, score(further)])
             if scores.max() < before + _PROGRESS:
                 break
         return found, scores
@@ -259,14 +271,12 @@ class BayesianSearch:
 
 
 def _best(model: Model, pool: Pool) -> tuple[Candidate, float] | None:
-    return _highest(pool.candidates, model.score(pool)) if len(pool) else None
+    return _highest(pool, model.score(pool)) if len(pool) else None
 
 
-def _highest(candidates: Sequence[Candidate], scores: np.ndarray) -> tuple[Candidate, float] | None:
-    if not len(candidates):
-        return None
+def _highest(pool: Pool, scores: np.ndarray) -> tuple[Candidate, float]:
     best = int(np.argmax(scores))
-    return candidates[best], float(scores[best])
+    return pool.candidates[best], float(scores[best])
 
 
 def _point(problem: Problem, candidate: Candidate) -> Choices:
