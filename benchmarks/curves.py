@@ -21,12 +21,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from search_problems import domains
 
 from autokd.budget import Cost
 from autokd.multiobjective import Objective, hypervolume, is_non_dominated, losses
 from autokd.seeding import rng_for
 from autokd.space import Architecture
-from autokd.strategies import GainPerEpoch, SuccessiveHalving
+from autokd.strategies import Candidate, Fidelity, GainPerEpoch, Problem, SuccessiveHalving
 from autokd.trial import Evaluation, Trial, TrialKind, TrialState
 
 RUNGS = (3, 9, 27)
@@ -34,12 +35,28 @@ MARKS = (150, 300, 600, 1200)
 ACCURACY = Objective("accuracy", "maximize")
 PARAMETERS = Objective("parameters", "minimize")
 
-RULES: dict[str, Callable[[tuple[Objective, ...]], Any]] = {
-    "none: all in full": lambda axes: SuccessiveHalving(RUNGS[-1:], 3, axes),
-    "halving": lambda axes: SuccessiveHalving(RUNGS, 3, axes),
-    "halving, 3 brackets": lambda axes: SuccessiveHalving(RUNGS, 3, axes, 3),
-    "gain": lambda axes: GainPerEpoch(RUNGS, 3, axes),
+RULES: dict[str, Callable[[Problem], Fidelity]] = {
+    "none: all in full": lambda problem: SuccessiveHalving(RUNGS[-1:], 3, problem.objectives),
+    "halving": lambda problem: SuccessiveHalving(RUNGS, 3, problem.objectives),
+    "halving, 3 brackets": lambda problem: SuccessiveHalving(RUNGS, 3, problem.objectives, 3),
+    "gain": lambda problem: GainPerEpoch(problem, 3),
 }
+
+
+def problem_of(table: dict[str, Any], axes: tuple[Objective, ...]) -> Problem:
+    """What the students of a table are candidates of."""
+    architecture, distillation = domains(table)
+    costs = {_candidate(student).architecture.key: _cost(student) for student in table["students"]}
+    return Problem(
+        space="table",
+        draws=True,
+        architecture=architecture,
+        distillation=distillation,
+        objectives=axes,
+        violations=lambda one: {},
+        rungs=RUNGS,
+        figures=lambda one: costs[one.key].figures(),
+    )
 
 
 def play(
@@ -83,18 +100,27 @@ def play(
 
 
 def _trial(number: int, student: dict[str, Any], rule: Any) -> Trial:
-    cost = {name: int(value) for name, value in student["cost"].items() if name != "latency_ms"}
+    candidate = _candidate(student)
     return Trial(
         number=number,
         kind=TrialKind.SEARCH,
         candidate=number,
-        architecture=Architecture("table", {"row": number}),
-        distillation={},
-        cost=Cost(**cost),
+        architecture=candidate.architecture,
+        distillation=candidate.distillation,
+        cost=_cost(student),
         repeat=0,
         state=TrialState.RUNNING,
         epochs=rule.first_epochs(number),
     )
+
+
+def _candidate(student: dict[str, Any]) -> Candidate:
+    architecture = Architecture("table", student["choices"], student["seed"])
+    return Candidate(architecture, student["distillation"])
+
+
+def _cost(student: dict[str, Any]) -> Cost:
+    return Cost(**{name: value for name, value in student["cost"].items() if name != "latency_ms"})
 
 
 def figures(
@@ -125,15 +151,17 @@ def main() -> None:
     table = Path(__file__).parent / "tables" / "digits.json"
     parser.add_argument("--table", type=Path, default=table)
     options = parser.parse_args()
-    students = json.loads(options.table.read_text())["students"]
+    recorded = json.loads(options.table.read_text())
+    students = recorded["students"]
     print(f"{len(students)} students, {options.seeds} seeds, {options.workers} at a time")
     for axes in ((ACCURACY,), (ACCURACY, PARAMETERS)):
         title = "accuracy" if len(axes) == 1 else "accuracy and parameters"
         heads = [f"{mark} epochs" for mark in MARKS]
         print(f"\n### {title}\n\n| rule | {' | '.join(heads)} |\n|{'---|' * (len(MARKS) + 1)}")
+        problem = problem_of(recorded, axes)
         for name, make in RULES.items():
             values = [
-                figures(students, play(students, make(axes), options.workers, seed), axes)
+                figures(students, play(students, make(problem), options.workers, seed), axes)
                 for seed in range(options.seeds)
             ]
             low, middle, high = np.quantile(values, [0.25, 0.5, 0.75], axis=0)

@@ -175,9 +175,7 @@ def digits() -> Benchmark:
     before, so no search ends before all have been. The target is one of the best three of 100.
     """
     table = json.loads(_TABLE.read_text())
-    architecture, distillation = (
-        _domain(table["domains"][name]) for name in ("architecture", "distillation")
-    )
+    architecture, distillation = domains(table)
     students = table["students"]
     joint = Problem("digits", True, architecture, distillation, (_LOSS,), lambda _: {}, (EPOCHS,))
     points = joint.domain.encode(
@@ -214,6 +212,12 @@ def _apart(rows: np.ndarray, one: np.ndarray) -> np.ndarray:
     """(n,) mean differences of n encoded points from one; that a value is absent is a middle."""
     difference: np.ndarray = np.abs(np.nan_to_num(rows, nan=0.5) - np.nan_to_num(one, nan=0.5))
     return difference.mean(axis=1)
+
+
+def domains(table: Mapping[str, Any]) -> tuple[Domain, Domain]:
+    """Of the architecture and of the distillation, of a table made by `record_digits.py`."""
+    saved = table["domains"]
+    return _domain(saved["architecture"]), _domain(saved["distillation"])
 
 
 def _domain(saved: Mapping[str, Any]) -> Domain:

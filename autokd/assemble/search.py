@@ -72,11 +72,11 @@ def distillation_domain(spec: DistillationSpec) -> Domain:
     )
 
 
-def make_fidelity(spec: FidelitySpec, objectives: Sequence[Objective]) -> Fidelity:
+def make_fidelity(spec: FidelitySpec, problem: Problem) -> Fidelity:
     """Decides how long each trial trains."""
     if spec.promotion == "gain":
-        return GainPerEpoch(spec.rungs, spec.eta, objectives)
-    return SuccessiveHalving(spec.rungs, spec.eta, objectives, spec.brackets)
+        return GainPerEpoch(problem, spec.eta)
+    return SuccessiveHalving(problem.rungs, spec.eta, problem.objectives, spec.brackets)
 
 
 def earlier_trials(spec: StudySpec, store: Store) -> list[list[Trial]]:

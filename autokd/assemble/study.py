@@ -59,17 +59,18 @@ def assemble_study(
         parts.device,
         latency=asks_for_latency(spec),
     )
+    problem = make_problem(spec, parts, evaluator.cost)
     return Study(
         record,
         store,
         strategy=make_strategy(spec, parts, evaluator.cost, earlier),
-        fidelity=make_fidelity(spec.fidelity, parts.objectives),
+        fidelity=make_fidelity(spec.fidelity, problem),
         objectives=parts.objectives,
         budget=parts.budget,
         teacher_cost=parts.teacher_cost,
         spec=spec,
         evaluator=evaluator,
         make_executor=functools.partial(make_executor, spec, store.files, given, parts.device),
-        admit=make_problem(spec, parts, evaluator.cost).admit,
+        admit=problem.admit,
         observe=observe,
     )

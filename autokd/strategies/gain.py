@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import ndtr
 
-from autokd.multiobjective import Objective, losses
+from autokd.multiobjective import losses
+from autokd.strategies.base import Candidate, Problem
 from autokd.strategies.bayesian.acquisition import log_expected_volume
+from autokd.strategies.bayesian.columns import Columns, Encoder
+from autokd.strategies.bayesian.gaussian_process import GaussianProcess
+from autokd.strategies.bayesian.pool import Pool
 from autokd.strategies.halving import SuccessiveHalving
 from autokd.trial import Trial, TrialKind, TrialState
 
@@ -26,18 +30,20 @@ _LEAST_CHANCE = 0.05
 _NEWEST = 20
 """So many of the newest trials stand for what a new one would be."""
 
-_PRIOR_PAIRS = 2.0
-"""Pairs of values without any correlation that a step of the curves is believed to have shown."""
+_LEAST_SPREAD = 1e-12
+"""Of losses at a rung that are all the same."""
 
 
 class GainPerEpoch:
     """Trains on what is expected to improve the front most per epoch: a trial that waits, or none.
 
-    A trial's loss at the last rung is predicted from the one at its newest: each step from rung to
-    rung is a linear regression over the trials that made it, and the steps are chained. Its gain is
-    the expected growth of the front's hypervolume, all that is known without training (its size)
-    taken as it is, so the need is judged against the front at the trial's own size. The index of a
-    trial is its gain per epoch that is left to train.
+    A trial's loss at the last rung is predicted by one `GaussianProcess` of the losses of all
+    trials at all rungs: over choices, settings, known costs, the logarithm of the epochs, and which
+    trial it is. So it follows from the beginning of its own curve as far as beginnings tell ends,
+    and from what others like it have reached. Its gain is the expected growth of the front's
+    hypervolume, all that is known without training (its size) taken as it is, so the need is judged
+    against the front at the trial's own size. The index of a trial is its gain per epoch that is
+    left to train.
 
     A new trial is started instead if that is worth more: with v the best index, the R epochs of a
     whole training and the first rung at r, if a new trial is expected to gain more than v for each
@@ -51,21 +57,21 @@ class GainPerEpoch:
     when no new trial may be started, what waits is trained on instead.
 
     Args:
-        rungs: epochs at which each rung ends, ascending.
+        problem: what is searched.
         eta: of successive halving in the beginning.
-        objectives: axes of the front.
 
     References:
         K. Swersky, J. Snoek and R. P. Adams, "Freeze-thaw Bayesian optimization", arXiv 1406.3896,
-        2014: to go on or to start anew, by expected gain; here rungs in place of every epoch and
-        regressions in place of a process over curves. M. L. Weitzman, "Optimal search for the best
-        alternative", Econometrica, 1979: what it is worth to look at something new.
+        2014: to go on or to start anew, by expected gain; here rungs in place of every epoch, and
+        no kernel of curves that decay, but a length of the logarithm of the epochs that is learned
+        like all others. M. L. Weitzman, "Optimal search for the best alternative", Econometrica,
+        1979: what it is worth to look at something new.
     """
 
-    def __init__(self, rungs: Sequence[int], eta: int, objectives: Sequence[Objective]) -> None:
-        self._halving = SuccessiveHalving(rungs, eta, objectives)
+    def __init__(self, problem: Problem, eta: int) -> None:
+        self._problem = problem
+        self._halving = SuccessiveHalving(problem.rungs, eta, problem.objectives)
         self.rungs = self._halving.rungs
-        self.objectives = tuple(objectives)
 
     def first_epochs(self, number: int) -> int:
         """See `Fidelity`."""
@@ -82,15 +88,17 @@ class GainPerEpoch:
             key=lambda trial: trial.number,
         )
         last = self.rungs[-1]
-        complete = [trial for trial in search if trial.figures_at(last) is not None]
+        known = losses(self._problem.objectives, (trial.figures for trial in search))
+        sound = [t for t, row in zip(search, known, strict=True) if not np.isnan(row).any()]
+        complete = [trial for trial in sound if trial.figures_at(last) is not None]
         if len(self.rungs) == 1 or len(complete) < _FEWEST_COMPLETE:
             return self._halving.promotion(search)
-        paused = [t for t in search if t.state is TrialState.PAUSED and t.evaluations]
+        paused = [trial for trial in sound if trial.state is TrialState.PAUSED]
         if not paused:
             return None
-        forecast = _Forecast(self.rungs, self.objectives, search, complete)
+        forecast = _Forecast(self._problem, [trial for trial in search if trial.evaluations])
         left = np.array([last - trial.evaluations[-1].epochs for trial in paused])
-        gains, chances = forecast.gains([(trial, trial.evaluations[-1].epochs) for trial in paused])
+        gains, chances = forecast.gains(paused)
         index = np.where(chances >= _LEAST_CHANCE, gains / left, -1.0)
         best = int(index.argmax())
         started = sum(bool(trial.evaluations) for trial in search)
@@ -104,99 +112,93 @@ class GainPerEpoch:
             return None
         if may_start:
             first = self.rungs[0]
-            alike = [(t, first) for t in search if t.figures_at(first) is not None][-_NEWEST:]
-            would, _ = forecast.gains(alike)
-            surplus = np.maximum(would - index[best] * (last - first), 0).mean()
-            if surplus > index[best] * first:
+            newest = [t for t in search if t.figures_at(first) is not None][-_NEWEST:]
+            # What diverged has gained nothing.
+            alike = [trial for trial in newest if trial in sound]
+            would, _ = forecast.before(alike).gains(alike)
+            surplus = np.maximum(would - index[best] * (last - first), 0).sum()
+            if surplus > index[best] * first * len(newest):
                 return None
         return paused[best]
 
 
-@dataclass(frozen=True)
-class _Step:
-    """A loss at one rung told from that at the rung before, both standardised."""
-
-    middle: tuple[float, float]
-    spread: tuple[float, float]
-    slope: float
-    variance: float
-    count: int
-
-    @classmethod
-    def of(cls, before: np.ndarray, after: np.ndarray) -> _Step:
-        spread = max(float(before.std()), 1e-12), max(float(after.std()), 1e-12)
-        x, y = (before - before.mean()) / spread[0], (after - after.mean()) / spread[1]
-        n = len(x)
-        slope = float(x @ y) / (n + _PRIOR_PAIRS)
-        rest = float(((y - slope * x) ** 2).sum() + _PRIOR_PAIRS) / (n + _PRIOR_PAIRS)
-        return cls((float(before.mean()), float(after.mean())), spread, slope, rest, n)
-
-    def forward(self, mean: np.ndarray, variance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and variance after the step, from those before it."""
-        x = (mean - self.middle[0]) / self.spread[0]
-        unsure = self.variance * (1 + 1 / self.count + x**2 / (self.count + _PRIOR_PAIRS))
-        carried = self.slope**2 * variance / self.spread[0] ** 2
-        return (
-            self.middle[1] + self.slope * x * self.spread[1],
-            (unsure + carried) * self.spread[1] ** 2,
-        )
-
-
 class _Forecast:
-    """Losses at the last rung, and what they would add to the front of the complete trials."""
+    """Losses at the last rung, and what they would add to the front of the complete trials.
 
-    def __init__(
-        self,
-        rungs: Sequence[int],
-        objectives: Sequence[Objective],
-        search: Sequence[Trial],
-        complete: Sequence[Trial],
-    ) -> None:
-        self._rungs = rungs
-        self._objectives = objectives
-        trained = {name for trial in search for done in trial.evaluations for name in done.metrics}
-        learned = [i for i, objective in enumerate(objectives) if objective.metric in trained]
+    Args:
+        problem: what is searched.
+        trials: by number, each with a value at least; one has known objectives at the last rung.
+    """
+
+    def __init__(self, problem: Problem, trials: Sequence[Trial]) -> None:
+        self._problem = problem
+        self._numbers = [trial.number for trial in trials]
+        trained = {name for trial in trials for done in trial.evaluations for name in done.metrics}
+        metrics = [objective.metric for objective in problem.objectives]
+        learned = [i for i, metric in enumerate(metrics) if metric in trained] or [0]
         # Whatever is known, one loss is integrated in closed form.
-        self._order = (learned or [0]) + [i for i in range(len(objectives)) if i not in learned]
-        self._learned = len(learned)
-        tables = [self._table(search, rung) for rung in rungs]
-        self._steps = [
-            [self._step(before[:, column], after[:, column]) for column in range(self._learned)]
-            for before, after in zip(tables, tables[1:], strict=False)
-        ]
-        table = self._table(complete, rungs[-1])
-        self._front = table[~np.isnan(table).any(axis=1)]
+        self._order = learned + [i for i in range(len(metrics)) if i not in learned]
+        pool = Pool.of(problem, (Candidate(one.architecture, one.distillation) for one in trials))
+        self._candidates = Encoder(problem.domain, pool.logs).columns(pool.units, pool.logs)
+        told, targets = [], []
+        for index, rung in enumerate(problem.rungs):
+            table = self._losses(trials, rung)
+            rows = np.flatnonzero(~np.isnan(table).any(axis=1))
+            if len(rows):
+                self._front = table[rows]
+                self._middle = self._front.mean(axis=0)[: len(learned)]
+                spread = self._front.std(axis=0)[: len(learned)]
+                self._spread = np.maximum(spread, _LEAST_SPREAD)
+                targets.append((self._front[:, : len(learned)] - self._middle) / self._spread)
+                told += [(row, index) for row in rows]
+        self._row, self._rung = np.array(told).T
+        columns = self._columns(self._row, self._rung)
+        self._processes = [GaussianProcess(columns, loss) for loss in np.concatenate(targets).T]
         worst, best = self._front.max(axis=0), self._front.min(axis=0)
-        self._reference = worst + 0.1 * np.maximum(worst - best, 1e-12)
+        self._reference = worst + 0.1 * np.maximum(worst - best, _LEAST_SPREAD)
 
-    def _table(self, trials: Sequence[Trial], rung: int) -> np.ndarray:
-        """(n, m) losses at a rung, those that training tells first."""
-        figures = (trial.figures_at(rung) or {} for trial in trials)
-        return losses(self._objectives, figures)[:, self._order]
+    def before(self, trials: Sequence[Trial]) -> _Forecast:
+        """The same, when these trials had finished no more than the first rung."""
+        later = np.isin(self._row, self._rows(trials)) & (self._rung > 0)
+        other = copy.copy(self)
+        other._processes = [process.knowing(~later) for process in self._processes]
+        return other
 
-    @staticmethod
-    def _step(before: np.ndarray, after: np.ndarray) -> _Step:
-        both = ~np.isnan(before) & ~np.isnan(after)
-        return _Step.of(before[both], after[both])
-
-    def gains(self, trials: Sequence[tuple[Trial, int]]) -> tuple[np.ndarray, np.ndarray]:
-        """Expected growth of the hypervolume and the chance of any, of trials at a rung each."""
-        rows = np.concatenate([self._table([trial], rung) for trial, rung in trials])
-        means, variances = rows[:, : self._learned].copy(), np.zeros((len(rows), self._learned))
-        at = np.array([self._rungs.index(rung) for _, rung in trials])
-        for index, steps in enumerate(self._steps):
-            passing = at <= index
-            for column, step in enumerate(steps):
-                means[passing, column], variances[passing, column] = step.forward(
-                    means[passing, column], variances[passing, column]
-                )
-        deviations = np.sqrt(np.maximum(variances, 1e-24))
-        others = np.concatenate([means[:, 1:], rows[:, self._learned :]], axis=1)
+    def gains(self, trials: Sequence[Trial]) -> tuple[np.ndarray, np.ndarray]:
+        """Expected growth of the hypervolume and the chance of any, (n,) each, of n trials."""
+        rows = self._rows(trials)
+        last = self._columns(rows, np.full(len(rows), len(self._problem.rungs) - 1))
+        predicted = [(*process.predict(last), process.noise) for process in self._processes]
+        means = np.stack([mean for mean, _, _ in predicted], axis=1) * self._spread + self._middle
+        # What a training tells has its noise.
+        deviation = np.sqrt(predicted[0][1] ** 2 + predicted[0][2]) * self._spread[0]
+        known = losses(self._problem.objectives, (trial.figures for trial in trials))
+        exact = known[:, self._order[len(self._processes) :]]
         # A second loss that training tells is taken at its mean.
+        others = np.concatenate([means[:, 1:], exact], axis=1)
         logs = log_expected_volume(
-            means[:, 0], deviations[:, 0], others[:, None, :], self._front, self._reference
+            means[:, 0], deviation, others[:, None, :], self._front, self._reference
         )
         better = (self._front[None, :, 1:] <= others[:, None, :]).all(axis=2)
         need = np.where(better, self._front[None, :, 0], math.inf).min(axis=1)
         need = np.minimum(need, self._reference[0])
-        return np.exp(logs), ndtr((need - means[:, 0]) / deviations[:, 0])
+        return np.exp(logs), ndtr((need - means[:, 0]) / deviation)
+
+    def _rows(self, trials: Sequence[Trial]) -> np.ndarray:
+        return np.searchsorted(self._numbers, [trial.number for trial in trials])
+
+    def _columns(self, rows: np.ndarray, rungs: np.ndarray) -> Columns:
+        """Candidates at rungs; which trial it is is one more category, when one more number."""
+        of = self._candidates[rows]
+        logs = np.log(self._problem.rungs)
+        when = (logs - logs[0]) / (logs[-1] - logs[0])
+        return Columns(
+            np.column_stack([of.categories, rows]),
+            np.column_stack([of.numbers, when[rungs]]),
+            of.features,
+        )
+
+    def _losses(self, trials: Sequence[Trial], rung: int) -> np.ndarray:
+        """(n, m) losses at a rung, those that training tells first."""
+        figures = (trial.figures_at(rung) or {} for trial in trials)
+        return losses(self._problem.objectives, figures)[:, self._order]

@@ -119,6 +119,10 @@ class GaussianProcess:
         everything = np.concatenate([self._targets, targets])
         return self._of(self._kernel, self._columns.join(columns), everything)
 
+    def knowing(self, rows: np.ndarray) -> GaussianProcess:
+        """The same process, with these of its values alone; the hyper-parameters stay."""
+        return self._of(self._kernel, self._columns[rows], self._targets[rows])
+
     def _condition(self, kernel: _Kernel, columns: Columns, targets: np.ndarray) -> None:
         self._kernel, self._columns, self._targets = kernel, columns, targets
         covariance = kernel(columns, columns)
