@@ -116,6 +116,18 @@ def test_what_still_runs_is_kept_away_from(wide, make_trial):
     assert len(set(proposed)) == 6
 
 
+@pytest.mark.parametrize(("ended", "modelled"), [(1, False), (2, True)])
+def test_it_does_not_wait_for_all_initial_candidates_to_end(wide, make_trial, ended, modelled):
+    trials = [
+        trial
+        if trial.number < ended
+        else dataclasses.replace(trial, state=TrialState.RUNNING, evaluations=())
+        for trial in searched(BayesianSearch(wide), 4, make_trial, distance)
+    ]
+    suggestion = BayesianSearch(wide, initial=4).suggest(trials, np.random.default_rng(0))
+    assert (GAIN in suggestion.notes) == modelled
+
+
 def test_what_fails_again_and_again_is_kept_away_from(wide, make_trial):
     def fate(number, suggestion):
         if suggestion.architecture.choices["x0"] < 5:
