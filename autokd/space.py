@@ -238,11 +238,11 @@ class Domain:
         Numbers sit linearly (or log-linearly) in their range, a category at the middle of its
         equal share, so that `decode(encode(points))` gives the points back.
         """
-        known = list(points)
-        rows = np.full((len(known), len(self.parameters)), math.nan)
+        points = list(points)
+        rows = np.full((len(points), len(self.parameters)), math.nan)
         for column, (name, distribution) in enumerate(self.parameters.items()):
-            there = [row for row, point in enumerate(known) if name in point]
-            rows[there, column] = _to_units([known[row][name] for row in there], distribution)
+            there = [row for row, point in enumerate(points) if name in point]
+            rows[there, column] = _to_units([points[row][name] for row in there], distribution)
         return rows
 
     def decode(self, rows: np.ndarray) -> list[dict[str, Choice]]:
@@ -437,8 +437,7 @@ def _bounds(distribution: BaseDistribution) -> tuple[float, float]:
 def _to_units(values: Sequence[Choice], distribution: BaseDistribution) -> np.ndarray:
     if isinstance(distribution, CategoricalDistribution):
         count = len(distribution.choices)
-        units = {choice: (i + 0.5) / count for i, choice in enumerate(distribution.choices)}
-        return np.array([units[value] for value in values])
+        return np.array([(distribution.choices.index(value) + 0.5) / count for value in values])
     low, high = _ends(distribution)
     scaled = np.array(values, dtype=float)
     scaled = np.log(scaled) if getattr(distribution, "log", False) else scaled

@@ -88,6 +88,15 @@ class Problem:
         architecture = self.architecture.prefixed(_ARCHITECTURE)
         return architecture.join(self.distillation.prefixed(_DISTILLATION))
 
+    @cached_property
+    def hidden(self) -> frozenset[str]:
+        """Figures that are no input of a model: what is limited, unless it is an objective.
+
+        The best have as much of it as they may; as an input it would explain what they owe to the
+        parts that it is spent on. What is wanted small as well is not spent to the last.
+        """
+        return frozenset(self.limits.keys() - {one.metric for one in self.objectives})
+
     def join(self, architecture: Choices, distillation: Choices) -> dict[str, Choice]:
         """The point of the joint domain that stands for an architecture's choices and a setting."""
         return {

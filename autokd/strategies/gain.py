@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 
 import numpy as np
 from scipy.special import ndtr
@@ -13,9 +13,10 @@ from autokd.multiobjective import losses
 from autokd.strategies.base import Candidate, Problem
 from autokd.strategies.bayesian.acquisition import log_expected_volume
 from autokd.strategies.bayesian.columns import Columns, Encoder
-from autokd.strategies.bayesian.gaussian_process import GaussianProcess
+from autokd.strategies.bayesian.gaussian_process import FIT_ROWS, GaussianProcess
 from autokd.strategies.bayesian.pool import Pool
 from autokd.strategies.halving import SuccessiveHalving
+from autokd.strategies.observations import losses_at
 from autokd.trial import Trial, TrialKind, TrialState
 
 _FEWEST_COMPLETE = 4
@@ -29,6 +30,15 @@ _LEAST_CHANCE = 0.05
 
 _NEWEST = 20
 """So many of the newest trials stand for what a new one would be."""
+
+_GROUPS = 4
+"""Of the newest; what one does not know of its own end, it does not know of its group's."""
+
+_PRIOR_PAIRS = 2.0
+"""Pairs of values without any correlation that a step of the curves is believed to have shown."""
+
+_MARGIN = 0.1
+"""The volume reaches beyond the worst complete trial by so much of the extent."""
 
 _LEAST_SPREAD = 1e-12
 """Of losses at a rung that are all the same."""
@@ -72,6 +82,7 @@ class GainPerEpoch:
         self._problem = problem
         self._halving = SuccessiveHalving(problem.rungs, eta, problem.objectives)
         self.rungs = self._halving.rungs
+        self._newest: tuple[object, _Forecast] | None = None
 
     def first_epochs(self, number: int) -> int:
         """See `Fidelity`."""
@@ -96,7 +107,7 @@ class GainPerEpoch:
         paused = [trial for trial in sound if trial.state is TrialState.PAUSED]
         if not paused:
             return None
-        forecast = _Forecast(self._problem, [trial for trial in search if trial.evaluations])
+        forecast = self._forecast([trial for trial in search if trial.evaluations])
         left = np.array([last - trial.evaluations[-1].epochs for trial in paused])
         gains, chances = forecast.gains(paused)
         index = np.where(chances >= _LEAST_CHANCE, gains / left, -1.0)
@@ -112,14 +123,17 @@ class GainPerEpoch:
             return None
         if may_start:
             first = self.rungs[0]
-            newest = [t for t in search if t.figures_at(first) is not None][-_NEWEST:]
-            # What diverged has gained nothing.
-            alike = [trial for trial in newest if trial in sound]
-            would, _ = forecast.before(alike).gains(alike)
-            surplus = np.maximum(would - index[best] * (last - first), 0).sum()
-            if surplus > index[best] * first * len(newest):
+            surplus = np.maximum(forecast.gains_of_new - index[best] * (last - first), 0).mean()
+            if surplus > index[best] * first:
                 return None
         return paused[best]
+
+    def _forecast(self, trials: Sequence[Trial]) -> _Forecast:
+        """Made anew only when there is something new to learn from."""
+        key = tuple((t.number, len(t.evaluations), t.state is TrialState.FAILED) for t in trials)
+        if self._newest is None or self._newest[0] != key:
+            self._newest = key, _Forecast(self._problem, trials)
+        return self._newest[1]
 
 
 class _Forecast:
@@ -132,48 +146,67 @@ class _Forecast:
 
     def __init__(self, problem: Problem, trials: Sequence[Trial]) -> None:
         self._problem = problem
-        self._numbers = [trial.number for trial in trials]
+        self._trials = trials
+        self._row = {trial.number: row for row, trial in enumerate(trials)}
         trained = {name for trial in trials for done in trial.evaluations for name in done.metrics}
         metrics = [objective.metric for objective in problem.objectives]
-        learned = [i for i, metric in enumerate(metrics) if metric in trained] or [0]
         # Whatever is known, one loss is integrated in closed form.
-        self._order = learned + [i for i in range(len(metrics)) if i not in learned]
-        pool = Pool.of(problem, (Candidate(one.architecture, one.distillation) for one in trials))
-        self._candidates = Encoder(problem.domain, pool.logs).columns(pool.units, pool.logs)
-        told, targets = [], []
-        for index, rung in enumerate(problem.rungs):
-            table = self._losses(trials, rung)
-            rows = np.flatnonzero(~np.isnan(table).any(axis=1))
-            if len(rows):
-                self._front = table[rows]
-                self._middle = self._front.mean(axis=0)[: len(learned)]
-                spread = self._front.std(axis=0)[: len(learned)]
-                self._spread = np.maximum(spread, _LEAST_SPREAD)
-                targets.append((self._front[:, : len(learned)] - self._middle) / self._spread)
-                told += [(row, index) for row in rows]
-        self._row, self._rung = np.array(told).T
-        columns = self._columns(self._row, self._rung)
-        self._processes = [GaussianProcess(columns, loss) for loss in np.concatenate(targets).T]
+        learned = [i for i, metric in enumerate(metrics) if metric in trained] or [0]
+        self._exact = [i for i in range(len(metrics)) if i not in learned]
+        tables = [losses_at(problem, trials, rung) for rung in problem.rungs]
+        known = [~np.isnan(table).any(axis=1) for table in tables]
+        self._front = tables[-1][known[-1]][:, learned + self._exact]
         worst, best = self._front.max(axis=0), self._front.min(axis=0)
-        self._reference = worst + 0.1 * np.maximum(worst - best, _LEAST_SPREAD)
-
-    def before(self, trials: Sequence[Trial]) -> _Forecast:
-        """The same, when these trials had finished no more than the first rung."""
-        later = np.isin(self._row, self._rows(trials)) & (self._rung > 0)
-        other = copy.copy(self)
-        other._processes = [process.knowing(~later) for process in self._processes]
-        return other
+        self._reference = worst + _MARGIN * np.maximum(worst - best, _LEAST_SPREAD)
+        curves = [table[:, learned] for table in tables]
+        scales = _scales(curves, known)
+        self._middle, self._spread, self._error = scales[-1]
+        parts = [
+            (losses[rows] - middle) / spread
+            for losses, rows, (middle, spread, _) in zip(curves, known, scales, strict=True)
+        ]
+        rung, of = np.nonzero(known)
+        # Hyper-parameters are learned from the longest curves, if there are more than they take.
+        order = np.lexsort((of, -np.bincount(of)[of]))
+        self._rung, self._of, targets = rung[order], of[order], np.concatenate(parts)[order]
+        self._candidates = _encoded(problem, trials)
+        columns = self._columns(self._of, self._rung)
+        self._processes = [
+            GaussianProcess(columns[:FIT_ROWS], losses[:FIT_ROWS]).given(
+                columns[FIT_ROWS:], losses[FIT_ROWS:]
+            )
+            for losses in targets.T
+        ]
 
     def gains(self, trials: Sequence[Trial]) -> tuple[np.ndarray, np.ndarray]:
         """Expected growth of the hypervolume and the chance of any, (n,) each, of n trials."""
-        rows = self._rows(trials)
+        return self._gains(self._processes, [self._row[trial.number] for trial in trials])
+
+    @cached_property
+    def gains_of_new(self) -> np.ndarray:
+        """(n,) expected growths by the newest trials, as they were after the first rung."""
+        newest = np.unique(self._of[self._rung == 0])[-_NEWEST:]
+        # A few at a time: of the others' ends a new one knows.
+        groups = [newest[start::_GROUPS] for start in range(min(_GROUPS, len(newest)))]
+        return np.concatenate([self._gains(self._before(rows), rows)[0] for rows in groups])
+
+    def _before(self, rows: np.ndarray) -> list[GaussianProcess]:
+        """The processes when these trials had finished no more than the first rung."""
+        told = ~np.isin(self._of, rows) | (self._rung == 0)
+        return [process.knowing(told) for process in self._processes]
+
+    def _gains(
+        self, processes: Sequence[GaussianProcess], rows: Sequence[int] | np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        rows = np.asarray(rows)
         last = self._columns(rows, np.full(len(rows), len(self._problem.rungs) - 1))
-        predicted = [(*process.predict(last), process.noise) for process in self._processes]
-        means = np.stack([mean for mean, _, _ in predicted], axis=1) * self._spread + self._middle
-        # What a training tells has its noise.
-        deviation = np.sqrt(predicted[0][1] ** 2 + predicted[0][2]) * self._spread[0]
-        known = losses(self._problem.objectives, (trial.figures for trial in trials))
-        exact = known[:, self._order[len(self._processes) :]]
+        predicted = [process.predict(last) for process in processes]
+        means = np.stack([mean for mean, _ in predicted], axis=1) * self._spread + self._middle
+        # What a training tells has its noise; and by how much all are wrong together.
+        variance = (predicted[0][1] ** 2 + processes[0].noise) * self._spread[0] ** 2
+        deviation = np.sqrt(variance + self._error[0] ** 2)
+        figures = (self._trials[row].figures for row in rows)
+        exact = losses(self._problem.objectives, figures)[:, self._exact]
         # A second loss that training tells is taken at its mean.
         others = np.concatenate([means[:, 1:], exact], axis=1)
         logs = log_expected_volume(
@@ -184,11 +217,12 @@ class _Forecast:
         need = np.minimum(need, self._reference[0])
         return np.exp(logs), ndtr((need - means[:, 0]) / deviation)
 
-    def _rows(self, trials: Sequence[Trial]) -> np.ndarray:
-        return np.searchsorted(self._numbers, [trial.number for trial in trials])
-
     def _columns(self, rows: np.ndarray, rungs: np.ndarray) -> Columns:
-        """Candidates at rungs; which trial it is is one more category, when one more number."""
+        """Candidates at rungs.
+
+        When is one more number. Which trial it is, is one more category: what is its own is told
+        from what all of its kind have.
+        """
         of = self._candidates[rows]
         logs = np.log(self._problem.rungs)
         when = (logs - logs[0]) / (logs[-1] - logs[0])
@@ -198,7 +232,53 @@ class _Forecast:
             of.features,
         )
 
-    def _losses(self, trials: Sequence[Trial], rung: int) -> np.ndarray:
-        """(n, m) losses at a rung, those that training tells first."""
-        figures = (trial.figures_at(rung) or {} for trial in trials)
-        return losses(self._problem.objectives, figures)[:, self._order]
+
+def _encoded(problem: Problem, trials: Sequence[Trial]) -> Columns:
+    """The trials' candidates, with the costs that are in the record."""
+    candidates = [Candidate(trial.architecture, trial.distillation) for trial in trials]
+    costs = [trial.cost.figures() for trial in trials]
+    names = sorted(set.intersection(*map(set, costs)) - problem.hidden)
+    figures = np.array([[cost[name] for name in names] for cost in costs], dtype=float)
+    units = Pool.unpriced(problem, candidates).units
+    pool = Pool(candidates, units, figures.reshape(len(trials), len(names)), tuple(names))
+    return Encoder(problem.domain, pool.logs).columns(pool.units, pool.logs)
+
+
+def _scales(curves: Sequence[np.ndarray], known: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """What the losses of all trials would be at each rung, did all train on.
+
+    Those that do are chosen, so each rung is told from the one before by linear regression.
+
+    Args:
+        curves: (n, l) losses at each rung.
+        known: (n,) booleans for each rung.
+
+    Returns:
+        For each rung (3, l): means, standard deviations, and those of the errors of the means.
+    """
+    first = curves[0][known[0]] if known[0].any() else curves[-1][known[-1]]
+    none = np.zeros(first.shape[1])
+    scales = [np.stack([first.mean(axis=0), np.maximum(first.std(axis=0), _LEAST_SPREAD), none])]
+    for index in range(1, len(curves)):
+        both = known[index - 1] & known[index]
+        if not both.any():
+            scales.append(scales[-1])
+            continue
+        before, after = curves[index - 1][both], curves[index][both]
+        middle, spread, error = scales[-1]
+        pairs, away = len(before), middle - before.mean(axis=0)
+        apart, rest = before - before.mean(axis=0), after - after.mean(axis=0)
+        squares = np.maximum((apart**2).sum(axis=0), _LEAST_SPREAD**2) * (1 + _PRIOR_PAIRS / pairs)
+        slope = (apart * rest).sum(axis=0) / squares
+        left = ((rest - slope * apart) ** 2).mean(axis=0)
+        doubt = left * (1 / pairs + away**2 / squares)
+        scales.append(
+            np.stack(
+                [
+                    after.mean(axis=0) + slope * away,
+                    np.maximum(np.sqrt((slope * spread) ** 2 + left), _LEAST_SPREAD),
+                    np.sqrt((slope * error) ** 2 + doubt),
+                ]
+            )
+        )
+    return scales

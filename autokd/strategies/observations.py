@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,7 +54,7 @@ class Observations:
                 key=lambda trial: trial.number,
             )
         )
-        tables = {rung: _losses_at(problem, search, rung) for rung in problem.rungs}
+        tables = {rung: losses_at(problem, search, rung) for rung in problem.rungs}
         known = {rung: int((~np.isnan(table).any(axis=1)).sum()) for rung, table in tables.items()}
         fullest = max(known, key=known.__getitem__)
         enough = max(_FEWEST, len(problem.domain.parameters) + 3, known[fullest] / _SHARE)
@@ -82,7 +82,8 @@ class Observations:
         return result
 
 
-def _losses_at(problem: Problem, trials: tuple[Trial, ...], rung: int) -> np.ndarray:
+def losses_at(problem: Problem, trials: Sequence[Trial], rung: int) -> np.ndarray:
+    """(n, m) losses of n trials at a rung; NaN where not known, and of trials that failed."""
     table = losses(
         problem.objectives,
         (

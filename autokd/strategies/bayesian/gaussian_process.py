@@ -26,7 +26,7 @@ _STEPS_PER_DRAW = 8
 _LEAST_ARC = 1e-6
 """An arc of hyper-parameters that has shrunk to this holds nothing but where it began."""
 
-_FIT_ROWS = 200
+FIT_ROWS = 200
 """Hyper-parameters are fitted to so many rows at most; the posterior uses all."""
 
 _BLOCK = 32_000
@@ -155,11 +155,11 @@ def _likelihood(columns: Columns, targets: np.ndarray, prior: Prior | None) -> _
 
 def representative(targets: np.ndarray) -> np.ndarray:
     """Rows to fit the hyper-parameters to: half are the best, the rest an even choice."""
-    if len(targets) <= _FIT_ROWS:
+    if len(targets) <= FIT_ROWS:
         return np.arange(len(targets))
     order = np.argsort(targets, kind="stable")
-    best, rest = order[: _FIT_ROWS // 2], order[_FIT_ROWS // 2 :]
-    even = rest[np.linspace(0, len(rest) - 1, _FIT_ROWS - len(best)).astype(int)]
+    best, rest = order[: FIT_ROWS // 2], order[FIT_ROWS // 2 :]
+    even = rest[np.linspace(0, len(rest) - 1, FIT_ROWS - len(best)).astype(int)]
     return np.sort(np.concatenate([best, even]))
 
 

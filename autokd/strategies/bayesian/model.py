@@ -76,9 +76,7 @@ class Model:
         table = observations.losses[trained]
         self._middle = table[:, exact].mean(axis=0)
         self._spread = np.maximum(table[:, exact].std(axis=0), 1e-12)
-        # What is limited and wanted small as well is not spent to the last.
-        hidden = problem.limits.keys() - set(metrics)
-        inputs = [i for i, name in enumerate(self.trained.names) if name not in hidden]
+        inputs = [i for i, name in enumerate(self.trained.names) if name not in problem.hidden]
         self._encoder = Encoder(problem.domain, self.trained.logs, inputs)
         self._unknown = [
             _Unknown(

@@ -24,7 +24,7 @@ _ENUMERABLE = 20_000
 _INITIAL = 4
 _PARAMETERS_PER_INITIAL = 4
 _FEWEST_KNOWN = 2
-"""So many of the initial candidates must have ended; the others may still run."""
+"""So many of the initial candidates must have a value; the others may still run."""
 
 _LEADERS = 5
 _POINTS_OF_A_KIND = 100
@@ -105,7 +105,7 @@ class BayesianSearch:
         """See `Strategy`."""
         observations = Observations.of(self._problem, trials)
         finder = CandidateFinder(self._problem, observations.trials, rng)
-        begun = len(observations.trials) >= self._initial
+        begun = (observations.known | observations.pending).sum() >= self._initial
         if begun and observations.known.sum() >= _FEWEST_KNOWN:
             model = Model(self._problem, observations, rng, self._earlier)
             best = self._most_promising(model, finder, rng)

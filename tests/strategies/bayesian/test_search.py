@@ -116,12 +116,15 @@ def test_what_still_runs_is_kept_away_from(wide, make_trial):
     assert len(set(proposed)) == 6
 
 
-@pytest.mark.parametrize(("ended", "modelled"), [(1, False), (2, True)])
-def test_it_does_not_wait_for_all_initial_candidates_to_end(wide, make_trial, ended, modelled):
+@pytest.mark.parametrize(
+    ("ended", "others", "modelled"),
+    [(1, TrialState.RUNNING, False), (2, TrialState.RUNNING, True), (2, TrialState.FAILED, False)],
+)
+def test_it_does_not_wait_for_initial_candidates_that_run(
+    wide, make_trial, ended, others, modelled
+):
     trials = [
-        trial
-        if trial.number < ended
-        else dataclasses.replace(trial, state=TrialState.RUNNING, evaluations=())
+        trial if trial.number < ended else dataclasses.replace(trial, state=others, evaluations=())
         for trial in searched(BayesianSearch(wide), 4, make_trial, distance)
     ]
     suggestion = BayesianSearch(wide, initial=4).suggest(trials, np.random.default_rng(0))
