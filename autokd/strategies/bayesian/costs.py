@@ -3,32 +3,41 @@
 from __future__ import annotations
 
 import copy
+import math
 
 import numpy as np
 
-from autokd.space import Domain
+from autokd.strategies.base import Problem
 from autokd.strategies.bayesian.columns import Columns, Encoder
-from autokd.strategies.bayesian.gaussian_process import GaussianProcess
+from autokd.strategies.bayesian.gaussian_process import GaussianProcess, Prior
 from autokd.strategies.bayesian.pool import Pool
 
 _LEAST_SPREAD = 1e-12
+
+_EXACT = (math.log(1e-8), 0.5)
+"""Prior of the noise: a figure is a function of the architecture, unless that is one draw of many.
+Else what is just over a limit would go on looking as if it might be within."""
 
 
 class PredictedCosts:
     """A Gaussian process of the logarithm of each figure that is known without training.
 
+    How a candidate is taught costs nothing, so only its architecture is looked at.
+
     Args:
-        domain: the joint domain.
+        problem: what is searched.
         pool: n candidates whose figures are known.
     """
 
-    def __init__(self, domain: Domain, pool: Pool) -> None:
+    def __init__(self, problem: Problem, pool: Pool) -> None:
         self.names = pool.names
-        self._encoder = Encoder(domain, pool.logs, inputs=())
+        self._encoder = Encoder(problem.architecture, pool.logs, inputs=())
+        self._parameters = len(problem.architecture.parameters)
         self._middle = pool.logs.mean(axis=0)
         self._spread = np.maximum(pool.logs.std(axis=0), _LEAST_SPREAD)
         columns = self._columns(pool)
-        self._processes = [GaussianProcess(columns, logs) for logs in self._scaled(pool).T]
+        prior = Prior() if problem.draws else Prior(noise=_EXACT)
+        self._processes = [GaussianProcess(columns, logs, prior) for logs in self._scaled(pool).T]
 
     def given(self, pool: Pool) -> PredictedCosts:
         """The same, with the figures of more candidates known; what was fitted stays."""
@@ -49,7 +58,8 @@ class PredictedCosts:
         return means * self._spread + self._middle, np.sqrt(variances) * self._spread
 
     def _columns(self, pool: Pool) -> Columns:
-        return self._encoder.columns(pool.units, pool.logs)
+        # The architecture's parameters are the first of the joint domain.
+        return self._encoder.columns(pool.units[:, : self._parameters], pool.logs)
 
     def _scaled(self, pool: Pool) -> np.ndarray:
         scaled: np.ndarray = (pool.logs - self._middle) / self._spread

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from functools import cached_property, partial
 
 import numpy as np
@@ -32,7 +32,7 @@ _CLIMBERS = 3
 _CLIMBS = 8
 """Steps of the hill climbing at most."""
 
-_COSTS_TO_LEARN_FROM = 4
+_COSTS_TO_LEARN_FROM = 12
 _MOST_COSTS_TO_LEARN_FROM = 200
 """So many times what a suggestion may ask are asked once, but no more than that. As many trials,
 the newest, are learned from as well."""
@@ -129,24 +129,18 @@ class BayesianSearch:
             return _best(model, self._whole[rows])
         if self._every is not None:
             new = list(filter(finder.is_new, self._every))
-            costs = self._costs_known_to(model)
-            pool = Pool.unpriced(self._problem, new)
-            return self._best_affordable(model, pool, model.guess(pool, costs), costs, finder)
+            return self._best_affordable(model, new, finder, None)
         leaders = [_point(self._problem, leader) for leader in model.leaders(_LEADERS)]
         points = surroundings(self._domain, leaders, rng, _POINTS_OF_A_KIND)
         near = filter(finder.is_new, self._candidates(points, rng))
         new = list({candidate.point: candidate for candidate in near}.values())
         if len(new) > self._problem.affordable:
-            costs = self._costs_known_to(model)
-            guesses = partial(Pool.unpriced, self._problem), partial(model.guess, costs=costs)
-            found, scores = self._uphill(new, *guesses, finder.is_new, rng)
-            return self._best_affordable(model, found, scores, costs, finder)
-        exact = partial(Pool.of, self._problem), model.score
-        within = list(filter(finder.accepts, new))
-        if not within:
+            return self._best_affordable(model, new, finder, rng)
+        priced = partial(Pool.of, self._problem)
+        within = priced(filter(finder.accepts, new))
+        if not len(within):
             return None
-        found, scores = self._uphill(within, *exact, finder.accepts, rng)
-        return _highest(found, scores)
+        return _highest(*self._uphill(within, priced, model.score, finder.accepts, rng))
 
     def _best_of_earlier(
         self, finder: CandidateFinder, rng: np.random.Generator
@@ -171,58 +165,66 @@ class BayesianSearch:
     def _best_affordable(
         self,
         model: Model,
-        left: Pool,
-        guesses: np.ndarray,
-        costs: PredictedCosts,
+        start: Sequence[Candidate],
         finder: CandidateFinder,
+        rng: np.random.Generator | None,
     ) -> tuple[Candidate, float] | None:
         """The best of those that look best before what they cost is known.
 
         A few are asked at a time, until none of the others looks better: what some cost says what
-        others may. If all are over budget, one near the least bad of them.
+        others may, and where to climb. If all are over budget, one near the least bad of them.
 
         Args:
             model: scores them.
-            left: n candidates without figures.
-            guesses: (n,) scores of them by `costs`.
-            costs: predicted so far.
+            start: candidates that are new.
             finder: tells what is within the budget.
+            rng: draws the steps of the climbing; None if the start is all there is.
         """
         few = max(self._problem.affordable // _ROUNDS_OF_COSTS, 1)
-        asked: list[Candidate] = []
+        unpriced = partial(Pool.unpriced, self._problem)
+        left, costs = unpriced(start), self._costs_known_to(model)
+        asked: dict[Hashable, Candidate] = {}
         best = None
-        while len(left) and len(asked) + few <= self._problem.affordable:
-            if asked:
-                guesses = model.guess(left, costs)
+        while len(asked) + few <= self._problem.affordable:
+            guess = partial(model.guess, costs=costs)
+            if rng is None:
+                guesses = guess(left)
+            else:
+                left, guesses = self._uphill(
+                    left,
+                    unpriced,
+                    guess,
+                    lambda one: one.point not in asked and finder.is_new(one),
+                    rng,
+                )
             order = np.argsort(-guesses, kind="stable")
-            if best is not None and guesses[order[0]] <= best[1]:
-                return best
+            if not len(order) or (best is not None and guesses[order[0]] <= best[1]):
+                break
             priced = Pool.of(self._problem, left[order[:few]].candidates)
             costs = costs.given(priced)
-            asked += priced.candidates
+            asked |= {candidate.point: candidate for candidate in priced.candidates}
             within = [i for i, one in enumerate(priced.candidates) if finder.accepts(one)]
             found = _best(model, priced[within])
             if found is not None and (best is None or found[1] > best[1]):
                 best = found
             left = left[order[few : few + _PROMISING]]
-        return best or _best(model, Pool.of(self._problem, [finder.find(asked)]))
+        return best or _best(model, Pool.of(self._problem, [finder.find(list(asked.values()))]))
 
     def _uphill(
         self,
-        start: Sequence[Candidate],
+        found: Pool,
         pool_of: Callable[[Sequence[Candidate]], Pool],
         score: Callable[[Pool], np.ndarray],
         allowed: Callable[[Candidate], bool],
         rng: np.random.Generator,
     ) -> tuple[Pool, np.ndarray]:
-        """The start, and what was met on the way from the best of it to better neighbours.
+        """The candidates, and what was met on the way from the best of them to better neighbours.
 
         Returns:
             Candidates and their scores.
         """
-        found = pool_of(start)
         scores = score(found)
-        seen = {candidate.point for candidate in start}
+        seen = {candidate.point for candidate in found.candidates}
         for _ in range(_CLIMBS):
             beside = {}
             for row in np.argsort(-scores, kind="stable")[:_CLIMBERS]:
@@ -252,7 +254,7 @@ class BayesianSearch:
         rng = np.random.default_rng(0)
         many = _COSTS_TO_LEARN_FROM * self._problem.affordable
         points = self._domain.sample(rng, min(many, _MOST_COSTS_TO_LEARN_FROM))
-        return PredictedCosts(self._domain, Pool.of(self._problem, self._candidates(points, rng)))
+        return PredictedCosts(self._problem, Pool.of(self._problem, self._candidates(points, rng)))
 
     def _candidates(self, points: Iterable[Choices], rng: np.random.Generator) -> list[Candidate]:
         return [self._problem.candidate(point, rng) for point in points]
