@@ -185,24 +185,22 @@ class BayesianSearch:
         left, costs = unpriced(start), self._costs_known_to(model)
         asked: dict[Hashable, Candidate] = {}
         best = None
+
+        def may_be_asked(one: Candidate) -> bool:
+            return one.point not in asked and finder.is_new(one)
+
         while len(asked) + few <= self._problem.affordable:
             guess = partial(model.guess, costs=costs)
             if rng is None:
                 guesses = guess(left)
             else:
-                left, guesses = self._uphill(
-                    left,
-                    unpriced,
-                    guess,
-                    lambda one: one.point not in asked and finder.is_new(one),
-                    rng,
-                )
+                left, guesses = self._uphill(left, unpriced, guess, may_be_asked, rng)
             order = np.argsort(-guesses, kind="stable")
             if not len(order) or (best is not None and guesses[order[0]] <= best[1]):
                 break
             priced = Pool.of(self._problem, left[order[:few]].candidates)
             costs = costs.given(priced)
-            asked |= {candidate.point: candidate for candidate in priced.candidates}
+            asked.update((candidate.point, candidate) for candidate in priced.candidates)
             within = [i for i, one in enumerate(priced.candidates) if finder.accepts(one)]
             found = _best(model, priced[within])
             if found is not None and (best is None or found[1] > best[1]):
