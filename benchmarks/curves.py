@@ -44,7 +44,7 @@ RULES: dict[str, Callable[[Problem], Fidelity]] = {
 
 
 def problem_of(table: dict[str, Any], axes: tuple[Objective, ...]) -> Problem:
-    """What the students of a table are candidates of."""
+    """The search that a table records, for these objectives."""
     architecture, distillation = domains(table)
     costs = {_candidate(student).architecture.key: _cost(student) for student in table["students"]}
     return Problem(
@@ -60,7 +60,7 @@ def problem_of(table: dict[str, Any], axes: tuple[Objective, ...]) -> Problem:
 
 
 def play(
-    students: list[dict[str, Any]], rule: Any, workers: int, seed: int
+    students: list[dict[str, Any]], rule: Fidelity, workers: int, seed: int
 ) -> list[tuple[int, int]]:
     """Students trained to the end, each with the epochs that all had trained by then."""
     rng = rng_for(seed, 0, "order")
@@ -99,7 +99,7 @@ def play(
     return done
 
 
-def _trial(number: int, student: dict[str, Any], rule: Any) -> Trial:
+def _trial(number: int, student: dict[str, Any], rule: Fidelity) -> Trial:
     candidate = _candidate(student)
     return Trial(
         number=number,

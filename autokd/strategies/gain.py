@@ -99,8 +99,9 @@ class GainPerEpoch:
             key=lambda trial: trial.number,
         )
         last = self.rungs[-1]
-        known = losses(self._problem.objectives, (trial.figures for trial in search))
-        sound = [t for t, row in zip(search, known, strict=True) if not np.isnan(row).any()]
+        alive = [trial for trial in search if trial.state is not TrialState.FAILED]
+        known = losses(self._problem.objectives, (trial.figures for trial in alive))
+        sound = [t for t, row in zip(alive, known, strict=True) if not np.isnan(row).any()]
         complete = [trial for trial in sound if trial.figures_at(last) is not None]
         if len(self.rungs) == 1 or len(complete) < _FEWEST_COMPLETE:
             return self._halving.promotion(search)
@@ -186,6 +187,8 @@ class _Forecast:
     def gains_of_new(self) -> np.ndarray:
         """(n,) expected growths by the newest trials, as they were after the first rung."""
         newest = np.unique(self._of[self._rung == 0])[-_NEWEST:]
+        if not len(newest):
+            return np.zeros(1)
         # A few at a time: of the others' ends a new one knows.
         groups = [newest[start::_GROUPS] for start in range(min(_GROUPS, len(newest)))]
         return np.concatenate([self._gains(self._before(rows), rows)[0] for rows in groups])

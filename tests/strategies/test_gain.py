@@ -133,6 +133,21 @@ def test_complete_trials_without_a_value_do_not_count(record, make_rule):
     assert promoted is SuccessiveHalving(RUNGS, 3, [ACCURACY]).promotion(trials)
 
 
+def test_first_rungs_without_a_value_are_no_obstacle(record, make_rule):
+    nan = float("nan")
+    done = [[nan, 0.5, final] for final in FINISHED]
+    trials = record([*done, [nan, 0.6], [nan, 0.4]])
+    assert make_rule([ACCURACY]).promotion(trials).number in (5, 6)
+
+
+def test_poor_trials_are_not_taken_for_average_survivors(record, make_rule):
+    """Only the better half went on, and beginnings tell ends: all that waits is worse."""
+    finals = np.linspace(0.95, 0.35, 31)
+    lengths = [3] * 6 + [2] * 9 + [1] * 16
+    trials = record([curve(final, n) for final, n in zip(finals, lengths, strict=True)])
+    assert make_rule([ACCURACY]).promotion(trials, may_start=False) is None
+
+
 def test_one_in_ten_is_trained_to_the_end(record, make_rule):
     rule = make_rule([ACCURACY])
     done = [curve(final) for final in (0.9, 0.8, 0.7, 0.85)]

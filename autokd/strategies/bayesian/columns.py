@@ -19,7 +19,7 @@ _LEAST_SPREAD = 1e-6
 
 @dataclass(frozen=True)
 class Columns:
-    """n candidates as the model sees them.
+    """n candidates as the model sees them; or n points of their learning curves.
 
     Attributes:
         categories: (n, c) indices; that a category is absent is one more index.

@@ -74,8 +74,8 @@ class BayesianSearch:
     Args:
         problem: what is searched.
         initial: candidates before the first model, at least 2; by default 4, or a quarter of the
-            parameters if that is more. Random, or every second one the best that earlier studies
-            know of.
+            parameters if that is more. Two of them must have ended, the others may still run.
+            Random, or every second one the best that earlier studies know of.
         earlier: records of earlier studies, of this space or another, this teacher or another.
 
     References:
