@@ -142,7 +142,7 @@ class _Forecast:
 
     Args:
         problem: what is searched.
-        trials: by number, each with a value at least; one has known objectives at the last rung.
+        trials: each with an evaluation; one has known objectives at the last rung.
     """
 
     def __init__(self, problem: Problem, trials: Sequence[Trial]) -> None:
@@ -259,7 +259,7 @@ def _scales(curves: Sequence[np.ndarray], known: Sequence[np.ndarray]) -> list[n
     Returns:
         For each rung (3, l): means, standard deviations, and those of the errors of the means.
     """
-    first = curves[0][known[0]] if known[0].any() else curves[-1][known[-1]]
+    first = next(losses[rows] for losses, rows in zip(curves, known, strict=True) if rows.any())
     none = np.zeros(first.shape[1])
     scales = [np.stack([first.mean(axis=0), np.maximum(first.std(axis=0), _LEAST_SPREAD), none])]
     for index in range(1, len(curves)):

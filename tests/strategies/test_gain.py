@@ -135,9 +135,9 @@ def test_complete_trials_without_a_value_do_not_count(record, make_rule):
 
 def test_first_rungs_without_a_value_are_no_obstacle(record, make_rule):
     nan = float("nan")
-    done = [[nan, 0.5, final] for final in FINISHED]
-    trials = record([*done, [nan, 0.6], [nan, 0.4]])
-    assert make_rule([ACCURACY]).promotion(trials).number in (5, 6)
+    done = [[nan, *curve(final)[1:]] for final in FINISHED]
+    trials = record([*done, [nan, 0.5], [nan, 0.72]])
+    assert make_rule([ACCURACY]).promotion(trials).number == 6
 
 
 def test_poor_trials_are_not_taken_for_average_survivors(record, make_rule):

@@ -90,8 +90,8 @@ class BayesianSpec(Spec):
         None,
         ge=2,
         le=_MOST_INITIAL,
-        description="Random candidates before the first model, of which two must have ended; left "
-        "out: by the number of parameters.",
+        description="Random candidates before the first model, of which two must have a value; "
+        "left out: by the number of parameters.",
     )
     warm_start: tuple[str, ...] = Field(
         (),

@@ -47,7 +47,7 @@ class PredictedCosts:
         return other
 
     def predict(self, pool: Pool) -> tuple[np.ndarray, np.ndarray]:
-        """Means and standard deviations, each (n, f), of the logarithms; the pool has no figures.
+        """Means and standard deviations, each (n, f), of the logarithms of the figures.
 
         What two draws of one generator differ by is part of the deviation.
         """

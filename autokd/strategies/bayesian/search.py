@@ -38,7 +38,7 @@ _MOST_COSTS_TO_LEARN_FROM = 200
 the newest, are learned from as well."""
 
 _ROUNDS_OF_COSTS = 4
-"""What candidates cost is asked in about so many rounds; each learns from those before."""
+"""A round asks one in so many of what may be asked, and learns from those before."""
 
 _PROMISING = 300
 """So many others, the best by prediction, are left after each round."""
@@ -74,7 +74,7 @@ class BayesianSearch:
     Args:
         problem: what is searched.
         initial: candidates before the first model, at least 2; by default 4, or a quarter of the
-            parameters if that is more. Two of them must have ended, the others may still run.
+            parameters if that is more. Two of them must have a value, the others may still run.
             Random, or every second one the best that earlier studies know of.
         earlier: records of earlier studies, of this space or another, this teacher or another.
 
