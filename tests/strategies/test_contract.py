@@ -48,7 +48,6 @@ STRATEGIES = {
     "bayesian that asks few costs": lambda problem: BayesianSearch(few_costs(problem)),
     "trade": TRADE,
     "trade by drawn functions": lambda problem: TRADE(problem, acquisition="thompson"),
-    "gp": lambda problem: OptunaSearch(one_objective(problem), "gp"),
 }
 TINY = Domain({"op": CategoricalDistribution(["a", "b", "c"]), "width": IntDistribution(1, 4)})
 
