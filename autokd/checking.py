@@ -17,6 +17,7 @@ from autokd.assemble import (
     Given,
     Parts,
     asks_for_latency,
+    make_problem,
     make_strategy,
     threads_of_worker,
     worker_count,
@@ -69,7 +70,7 @@ def check_study(
     """
     parts = Parts.of(spec, given)
     # What they are made of is not needed; that they can be made is.
-    make_strategy(spec, parts, lambda architecture: parts.teacher_cost)
+    make_strategy(spec, make_problem(spec, parts, lambda architecture: parts.teacher_cost))
     latency = asks_for_latency(spec)
     samples = min(samples, _TIMED_SAMPLES) if latency else samples
     sampled = []

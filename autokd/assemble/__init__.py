@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from autokd.assemble.parts import Given, Parts, asks_for_latency, load_data, teacher_cost
-from autokd.assemble.search import admit_candidate, distillation_domain, make_strategy
+from autokd.assemble.search import (
+    admit_candidate,
+    distillation_domain,
+    make_problem,
+    make_strategy,
+)
 from autokd.assemble.spaces import describe_space, load_space
 from autokd.assemble.study import assemble_study
 from autokd.assemble.workers import make_runner, make_scheme, threads_of_worker, worker_count
@@ -18,6 +23,7 @@ __all__ = [
     "distillation_domain",
     "load_data",
     "load_space",
+    "make_problem",
     "make_runner",
     "make_scheme",
     "make_strategy",

@@ -155,23 +155,18 @@ def admit_candidate(
 
 
 def make_strategy(
-    spec: StudySpec,
-    parts: Parts,
-    cost: Callable[[Architecture], Cost],
-    earlier: Sequence[Sequence[Trial]] = (),
+    spec: StudySpec, problem: Problem, earlier: Sequence[Sequence[Trial]] = ()
 ) -> Strategy:
     """The strategy that a spec names.
 
     Args:
         spec: the study.
-        parts: what its names stand for.
-        cost: of a student; exact and cheap.
+        problem: what it searches.
         earlier: records of the studies that it names for a warm start.
 
     Raises:
         SpecError, UnknownNameError: there is no such sampler, or not with these options.
     """
-    problem = make_problem(spec, parts, cost)
     match spec.strategy:
         case BayesianSpec(initial=initial):
             return BayesianSearch(problem, initial=initial, earlier=earlier)

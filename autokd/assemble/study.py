@@ -63,7 +63,7 @@ def assemble_study(
     return Study(
         record,
         store,
-        strategy=make_strategy(spec, parts, evaluator.cost, earlier),
+        strategy=make_strategy(spec, problem, earlier),
         fidelity=make_fidelity(spec.fidelity, problem),
         objectives=parts.objectives,
         budget=parts.budget,

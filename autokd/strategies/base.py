@@ -84,7 +84,10 @@ class Problem:
 
     @cached_property
     def domain(self) -> Domain:
-        """The joint domain; `join` and `candidate` go to and from its points."""
+        """The joint domain, the architecture's parameters first.
+
+        `join` and `candidate` go to and from its points.
+        """
         architecture = self.architecture.prefixed(_ARCHITECTURE)
         return architecture.join(self.distillation.prefixed(_DISTILLATION))
 

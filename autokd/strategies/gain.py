@@ -163,8 +163,8 @@ class _Forecast:
         scales = _scales(curves, known)
         self._middle, self._spread, self._error = scales[-1]
         parts = [
-            (losses[rows] - middle) / spread
-            for losses, rows, (middle, spread, _) in zip(curves, known, scales, strict=True)
+            (curve[rows] - middle) / spread
+            for curve, rows, (middle, spread, _) in zip(curves, known, scales, strict=True)
         ]
         rung, of = np.nonzero(known)
         # Hyper-parameters are learned from the longest curves, if there are more than they take.
@@ -173,10 +173,10 @@ class _Forecast:
         self._candidates = _encoded(problem, trials)
         columns = self._columns(self._of, self._rung)
         self._processes = [
-            GaussianProcess(columns[:FIT_ROWS], losses[:FIT_ROWS]).given(
-                columns[FIT_ROWS:], losses[FIT_ROWS:]
+            GaussianProcess(columns[:FIT_ROWS], target[:FIT_ROWS]).given(
+                columns[FIT_ROWS:], target[FIT_ROWS:]
             )
-            for losses in targets.T
+            for target in targets.T
         ]
 
     def gains(self, trials: Sequence[Trial]) -> tuple[np.ndarray, np.ndarray]:
@@ -259,7 +259,7 @@ def _scales(curves: Sequence[np.ndarray], known: Sequence[np.ndarray]) -> list[n
     Returns:
         For each rung (3, l): means, standard deviations, and those of the errors of the means.
     """
-    first = next(losses[rows] for losses, rows in zip(curves, known, strict=True) if rows.any())
+    first = next(curve[rows] for curve, rows in zip(curves, known, strict=True) if rows.any())
     none = np.zeros(first.shape[1])
     scales = [np.stack([first.mean(axis=0), np.maximum(first.std(axis=0), _LEAST_SPREAD), none])]
     for index in range(1, len(curves)):
