@@ -130,6 +130,12 @@ class GaussianProcess:
         self._factor = cholesky(covariance, lower=True)
         self._weights = cho_solve((self._factor, True), targets)
 
+    @property
+    def fitted(self) -> np.ndarray:
+        """(n,) means, without noise, at the candidates that it was made of: no kernel is needed."""
+        means: np.ndarray = self._targets - self.noise * self._weights
+        return means
+
     def predict(self, columns: Columns) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation, each (n,), of the value without noise."""
         covariance = self._kernel(columns, self._columns)

@@ -115,16 +115,13 @@ class Model:
 
         (n, m) losses without the noise of single trainings, those of the unknown objectives first.
         """
-        pools = [self.trained]
+        every = self.trained
         if len(pending):
-            pools.append(pending)
+            every = every.join(pending)
             self._unknown = [unknown.imagining(pending, rng) for unknown in self._unknown]
-        tables = []
-        for pool in pools:
-            exact = self._exact_losses(pool)
-            beliefs = zip(*(unknown.beliefs(pool) for unknown in self._unknown), strict=True)
-            tables.append([np.column_stack([*(mean for mean, _ in one), exact]) for one in beliefs])
-        return [np.concatenate(parts) for parts in zip(*tables, strict=True)]
+        exact = self._exact_losses(every)
+        fitted = zip(*(unknown.fitted(every) for unknown in self._unknown), strict=True)
+        return [np.column_stack([*means, exact]) for means in fitted]
 
     def _bound(self, front: np.ndarray) -> np.ndarray:
         """(m,) losses that bound the volume."""
@@ -267,6 +264,11 @@ class _Unknown:
         columns, told = self._columns(pool), self._told(pool) @ self._trust
         predicted = [process.predict(columns) for process in self._processes]
         return [(mean + told, deviation) for mean, deviation in predicted]
+
+    def fitted(self, known: Pool) -> list[np.ndarray]:
+        """Each process's mean, (n,), of what it was made of: the trained, and what is imagined."""
+        told = self._told(known) @ self._trust
+        return [process.fitted + told for process in self._processes]
 
     def imagining(self, pending: Pool, rng: np.random.Generator) -> _Unknown:
         """The same with values, drawn jointly, for what still runs."""
