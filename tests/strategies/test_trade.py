@@ -406,6 +406,34 @@ def test_no_more_architectures_are_costed_than_is_affordable(make_problem, searc
         assert 0 < len(asked) <= 10
 
 
+def test_what_seems_over_budget_is_not_asked(make_problem, search):
+    asked, limit = set(), 12
+
+    def size(architecture):
+        return 1 + sum(architecture.choices.values())
+
+    def violations(architecture):
+        asked.add((architecture.key, size(architecture)))
+        return {"size": size(architecture) / limit - 1} if size(architecture) > limit else {}
+
+    def refused(limits):
+        problem = make_problem(
+            architecture=Domain({f"x{i}": IntDistribution(0, 9) for i in range(6)}),
+            violations=violations,
+            figures=lambda architecture: {"size": size(architecture)},
+            limits=limits,
+            affordable=10,
+        )
+        strategy = TRADE(problem)
+        trials = search(strategy, 12, lambda choices: sum(choices.values()) / 100)
+        asked.clear()
+        for seed in range(5):
+            strategy.suggest(trials, np.random.default_rng(seed))
+        return np.mean([size > limit for _, size in asked])
+
+    assert refused({"size": limit}) < 0.2 < 0.6 < refused({"size": np.inf})
+
+
 def test_a_space_of_one_point_of_draws_is_searched(make_free, search):
     problem = make_free(Domain({"x": IntDistribution(3, 3)}), draws=True)
     trials = search(TRADE(problem), 12, lambda choices: 0.5)

@@ -6,13 +6,21 @@ import copy
 import math
 
 import numpy as np
+from scipy.special import log_ndtr
 
 from autokd.strategies.base import Problem
 from autokd.strategies.bayesian.columns import Columns, Encoder
 from autokd.strategies.bayesian.gaussian_process import GaussianProcess, Prior
 from autokd.strategies.bayesian.pool import Pool
 
+_TIMES_AFFORDABLE = 12
+_MOST_ROWS = 200
+"""So many times what a suggestion may ask are asked once, but no more than that. As many trials,
+the newest, are learned from as well."""
+
 _LEAST_SPREAD = 1e-12
+_LEAST_LIMIT = 1e-12
+"""What is 0 has no logarithm."""
 
 _EXACT = (math.log(1e-8), 0.5)
 """Prior of the noise: a figure is a function of the architecture, unless that is one draw of many.
@@ -31,6 +39,8 @@ class PredictedCosts:
 
     def __init__(self, problem: Problem, pool: Pool) -> None:
         self.names = pool.names
+        limits = [problem.limits.get(name, math.inf) for name in pool.names]
+        self._limits = np.log(np.maximum(limits, _LEAST_LIMIT))
         self._encoder = Encoder(problem.architecture, pool.logs, inputs=())
         self._parameters = len(problem.architecture.parameters)
         self._middle = pool.logs.mean(axis=0)
@@ -38,6 +48,18 @@ class PredictedCosts:
         columns = self._columns(pool)
         prior = Prior() if problem.draws else Prior(noise=_EXACT)
         self._processes = [GaussianProcess(columns, logs, prior) for logs in self._scaled(pool).T]
+
+    @classmethod
+    def of(cls, problem: Problem) -> PredictedCosts:
+        """Learned from candidates from anywhere. Follows from the problem alone."""
+        rng = np.random.default_rng(0)
+        count = min(_TIMES_AFFORDABLE * problem.affordable, _MOST_ROWS)
+        points = problem.domain.sample(rng, count)
+        return cls(problem, Pool.of(problem, (problem.candidate(point, rng) for point in points)))
+
+    def given_newest(self, pool: Pool) -> PredictedCosts:
+        """`given` the last of a pool."""
+        return self.given(pool[range(len(pool))[-_MOST_ROWS:]])
 
     def given(self, pool: Pool) -> PredictedCosts:
         """The same, with the figures of more candidates known; what was fitted stays."""
@@ -56,6 +78,17 @@ class PredictedCosts:
         means = np.stack([mean for mean, _, _ in predicted], axis=1)
         variances = np.stack([sd**2 + noise for _, sd, noise in predicted], axis=1)
         return means * self._spread + self._middle, np.sqrt(variances) * self._spread
+
+    def priced(self, pool: Pool) -> tuple[Pool, np.ndarray]:
+        """The candidates with predicted figures; and (n,) logarithms of the chance to be within.
+
+        The chance is that of the limit that is least likely kept.
+        """
+        if not self.names:
+            return pool, np.zeros(len(pool))
+        means, deviations = self.predict(pool)
+        room = ((self._limits - means) / deviations).min(axis=1)
+        return Pool(pool.candidates, pool.units, np.exp(means), self.names), log_ndtr(room)
 
     def _columns(self, pool: Pool) -> Columns:
         # The architecture's parameters are the first of the joint domain.

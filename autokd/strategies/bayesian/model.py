@@ -8,7 +8,7 @@ import statistics
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.special import log_ndtr, logsumexp
+from scipy.special import logsumexp
 
 from autokd.multiobjective import losses, non_dominated_ranks
 from autokd.strategies.base import Candidate, Problem
@@ -36,9 +36,6 @@ _LEAST_EXTENT = 1e-3
 
 _PROCESSES = 8
 """Few trials leave the hyper-parameters open: so many are drawn, their expectations averaged."""
-
-_LEAST_LIMIT = 1e-12
-"""A limit of 0 has no logarithm."""
 
 _LEAST_CHANCE = 0.02
 """Nothing is so sure to fail that it is worth less than so much."""
@@ -198,13 +195,8 @@ class Model:
         That with the figures that are predicted, times how likely these keep the limit that is
         least likely kept.
         """
-        if not costs.names:
-            return self.score(pool)
-        means, deviations = costs.predict(pool)
-        scores = self.score(Pool(pool.candidates, pool.units, np.exp(means), costs.names))
-        limits = [self._problem.limits.get(name, math.inf) for name in costs.names]
-        room = (np.log(np.maximum(limits, _LEAST_LIMIT)) - means) / deviations
-        result: np.ndarray = scores + log_ndtr(room.min(axis=1))
+        priced, chance = costs.priced(pool)
+        result: np.ndarray = self.score(priced) + chance
         return result
 
     def _exact_losses(self, pool: Pool) -> np.ndarray:

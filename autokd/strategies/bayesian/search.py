@@ -32,11 +32,6 @@ _CLIMBERS = 3
 _CLIMBS = 8
 """Steps of the hill climbing at most."""
 
-_COSTS_TO_LEARN_FROM = 12
-_MOST_COSTS_TO_LEARN_FROM = 200
-"""So many times what a suggestion may ask are asked once, but no more than that. As many trials,
-the newest, are learned from as well."""
-
 _ROUNDS_OF_COSTS = 4
 """A round asks one in so many of what may be asked, and learns from those before."""
 
@@ -182,7 +177,7 @@ class BayesianSearch:
         """
         few = max(self._problem.affordable // _ROUNDS_OF_COSTS, 1)
         unpriced = partial(Pool.unpriced, self._problem)
-        left, costs = unpriced(start), self._costs_known_to(model)
+        left, costs = unpriced(start), self._costs.given_newest(model.trained)
         asked: dict[Hashable, Candidate] = {}
         best = None
 
@@ -241,18 +236,9 @@ class BayesianSearch:
                 break
         return found, scores
 
-    def _costs_known_to(self, model: Model) -> PredictedCosts:
-        """Learned from the newest trials as well."""
-        rows = range(len(model.trained))[-_MOST_COSTS_TO_LEARN_FROM:]
-        return self._costs.given(model.trained[list(rows)])
-
     @cached_property
     def _costs(self) -> PredictedCosts:
-        """Learned from candidates from anywhere. Follows from the problem alone."""
-        rng = np.random.default_rng(0)
-        many = _COSTS_TO_LEARN_FROM * self._problem.affordable
-        points = self._domain.sample(rng, min(many, _MOST_COSTS_TO_LEARN_FROM))
-        return PredictedCosts(self._problem, Pool.of(self._problem, self._candidates(points, rng)))
+        return PredictedCosts.of(self._problem)
 
     def _candidates(self, points: Iterable[Choices], rng: np.random.Generator) -> list[Candidate]:
         return [self._problem.candidate(point, rng) for point in points]

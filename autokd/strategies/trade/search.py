@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import Literal, get_args
 
 import numpy as np
@@ -12,6 +14,7 @@ from autokd.space import Choices
 from autokd.strategies.base import Candidate, Problem
 from autokd.strategies.bayesian.acquisition import log_expected_improvement
 from autokd.strategies.bayesian.columns import Columns, Encoder
+from autokd.strategies.bayesian.costs import PredictedCosts
 from autokd.strategies.bayesian.pool import Pool
 from autokd.strategies.bayesian.targets import part_rank
 from autokd.strategies.feasible import CandidateFinder
@@ -31,6 +34,7 @@ _CLIMBS = 3
 _STEPS = (0.5, 0.1)
 """Standard deviations of the climbers' steps of numbers, as shares of half the region's length."""
 
+_LIKELY = math.log(0.5)
 _CONFIDENCE = 1.96
 _RHO = 0.05
 
@@ -52,6 +56,9 @@ class TRADE:
     A region is a box in the numbers, of sides in proportion to their length scales, and a Hamming
     ball in the categories. It grows after successes, shrinks after failures, and starts elsewhere
     when there is nothing left to shrink (`TrustRegion.replay`).
+
+    Where a candidate's cost takes a network to be built, few are asked: those that seem to be
+    within the limits by their predicted costs (`PredictedCosts`).
 
     Args:
         problem: what is searched.
@@ -90,6 +97,7 @@ class TRADE:
         self._initial = initial
         self._families = Families(problem)
         self._axes = Axes(problem.domain, self._families.columns)
+        self._limited = any(map(math.isfinite, problem.limits.values()))
 
     def suggest(self, trials: Sequence[Trial], rng: np.random.Generator) -> Suggestion:
         """See `Strategy`."""
@@ -100,7 +108,10 @@ class TRADE:
         if not (self._axes.numbers | self._axes.categories).any() and not self._families.columns:
             return _suggestion(finder.find())
         if known.sum() >= 2 and tried.sum() >= self._initial:
-            turn = _Turn(self._problem, self._families, self._axes, observations, finder, rng)
+            costs = self._costs_known_to(observations)
+            turn = _Turn(
+                self._problem, self._families, self._axes, observations, finder, costs, rng
+            )
             try:
                 with seeded(rng):
                     return turn.suggest(self._acquisition)
@@ -110,6 +121,17 @@ class TRADE:
         points = self._families.sample(family, min(_LEAST_POINTS, self._problem.affordable), rng)
         pool = [self._problem.candidate(point, rng) for point in points]
         return _suggestion(next(filter(finder.accepts, pool), None) or finder.find(pool))
+
+    def _costs_known_to(self, observations: Observations) -> PredictedCosts | None:
+        """None where no limit is known, or all that is drawn may be asked what it costs."""
+        if not self._limited or self._problem.affordable >= _POINTS:
+            return None
+        trials = [_candidate(trial) for trial in observations.trials]
+        return self._costs.given_newest(Pool.of(self._problem, trials))
+
+    @cached_property
+    def _costs(self) -> PredictedCosts:
+        return PredictedCosts.of(self._problem)
 
 
 class Families:
@@ -164,6 +186,7 @@ class _Turn:
         axes: Axes,
         observations: Observations,
         finder: CandidateFinder,
+        costs: PredictedCosts | None,
         rng: np.random.Generator,
     ) -> None:
         self._problem = problem
@@ -174,6 +197,7 @@ class _Turn:
         self._losses = _with_failures(observations)
         self._finder = finder
         self._rng = rng
+        self._costs = costs
         self._asked: set[str] = set()
 
     def suggest(self, acquisition: Acquisition) -> Suggestion:
@@ -244,13 +268,20 @@ class _Turn:
     def _new(
         self, points: Iterable[Choices], neighbourhood: Neighbourhood | None
     ) -> list[Candidate]:
-        """Candidates at the points that are not in the record and within the neighbourhood."""
+        """Candidates at the points that are not in the record and within the neighbourhood.
+
+        Where few costs may be asked, only those that seem to be within the budget, if any does.
+        """
         candidates = [self._problem.candidate(point, self._rng) for point in points]
         found = {one.point: one for one in candidates if self._finder.is_new(one)}
-        if neighbourhood is None or not found:
-            return list(found.values())
         pool = Pool.unpriced(self._problem, found.values())
-        return list(pool[np.flatnonzero(neighbourhood.contains(pool.units)).tolist()].candidates)
+        if neighbourhood is not None:
+            pool = pool[np.flatnonzero(neighbourhood.contains(pool.units))]
+        if self._costs is not None:
+            _, log_chances = self._costs.priced(pool)
+            likely = np.flatnonzero(log_chances > _LIKELY)
+            pool = pool[likely] if len(likely) else pool
+        return list(pool.candidates)
 
     def _most_expected(
         self, pool: list[Candidate], neighbourhood: Neighbourhood | None

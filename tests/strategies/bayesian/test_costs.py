@@ -53,6 +53,20 @@ def test_costs_are_predicted_with_a_deviation_that_tells_how_well(problem):
     assert np.median(deviations) < asked.logs.std() / 2
 
 
+def test_the_chance_to_be_within_is_that_of_the_limit_that_is_least_likely_kept(problem):
+    def figures(architecture):
+        return {"parameters": size(architecture), "macs": 3 * size(architecture)}
+
+    both = dataclasses.replace(problem, figures=figures, limits={"parameters": 1e9, "macs": 900.0})
+    costs = PredictedCosts(both, pool_of(both, 200, seed=0))
+    asked = pool_of(both, 300, seed=1)
+    priced, log_chances = costs.priced(Pool.unpriced(both, asked.candidates))
+    assert np.allclose(np.log(priced.figures), costs.predict(asked)[0])
+    macs = asked.figures[:, asked.names.index("macs")]
+    assert np.exp(log_chances[macs < 700]).min() > 0.9
+    assert np.exp(log_chances[macs > 1200]).max() < 0.1
+
+
 def test_what_was_asked_is_known(problem):
     costs = PredictedCosts(problem, pool_of(problem, 10, seed=0))
     asked = pool_of(problem, 5, seed=1)
