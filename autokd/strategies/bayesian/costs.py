@@ -63,6 +63,8 @@ class PredictedCosts:
 
     def given(self, pool: Pool) -> PredictedCosts:
         """The same, with the figures of more candidates known; what was fitted stays."""
+        if not len(pool):
+            return self
         columns, other = self._columns(pool), copy.copy(self)
         pairs = zip(self._processes, self._scaled(pool).T, strict=True)
         other._processes = [process.given(columns, logs) for process, logs in pairs]

@@ -34,7 +34,9 @@ _CLIMBS = 3
 _STEPS = (0.5, 0.1)
 """Standard deviations of the climbers' steps of numbers, as shares of half the region's length."""
 
-_LIKELY = math.log(0.5)
+_LIKELY = math.log(0.15)
+"""What is less likely within the limits is not asked what it costs, where few may be."""
+
 _CONFIDENCE = 1.96
 _RHO = 0.05
 
@@ -107,8 +109,8 @@ class TRADE:
         tried = known | pending | observations.failed
         if not (self._axes.numbers | self._axes.categories).any() and not self._families.columns:
             return _suggestion(finder.find())
+        costs = self._costs_known_to(observations)
         if known.sum() >= 2 and tried.sum() >= self._initial:
-            costs = self._costs_known_to(observations)
             turn = _Turn(
                 self._problem, self._families, self._axes, observations, finder, costs, rng
             )
@@ -118,9 +120,20 @@ class TRADE:
             except NoModelError:
                 return _suggestion(finder.find())
         family = self._families.least_tried(observations.trials, rng)
-        points = self._families.sample(family, min(_LEAST_POINTS, self._problem.affordable), rng)
-        pool = [self._problem.candidate(point, rng) for point in points]
-        return _suggestion(next(filter(finder.accepts, pool), None) or finder.find(pool))
+        likely = self._likely(family, costs, rng)
+        return _suggestion(next(filter(finder.accepts, likely), None) or finder.find(likely))
+
+    def _likely(
+        self, family: int, costs: PredictedCosts | None, rng: np.random.Generator
+    ) -> Sequence[Candidate]:
+        """As many of a family, from anywhere in it, as may be asked whether they are within."""
+        few = min(_LEAST_POINTS, self._problem.affordable)
+        points = self._families.sample(family, _POINTS if costs else few, rng)
+        drawn = [self._problem.candidate(point, rng) for point in points]
+        if costs is None:
+            return drawn
+        _, log_chances = costs.priced(Pool.unpriced(self._problem, drawn))
+        return [drawn[i] for i in np.argsort(-log_chances, kind="stable")[:few]]
 
     def _costs_known_to(self, observations: Observations) -> PredictedCosts | None:
         """None where no limit is known, or all that is drawn may be asked what it costs."""
