@@ -8,7 +8,7 @@ also walks from the least bad one, change by change, down to the budget.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -27,6 +27,10 @@ _FIRST_STEP = 0.2
 """Standard deviation of a step of a number, as a share of its range."""
 _IDLE_STEPS = 3
 """Steps without progress that end a walk; neighbours of numbers are drawn anew at each, nearer."""
+
+_LAST_WALKS = 3
+_LAST_IDLE_STEPS = 12
+"""Before nothing is said to be feasible: from the nearest that was met, with more patience."""
 
 
 class CandidateFinder:
@@ -58,7 +62,7 @@ class CandidateFinder:
         self._met_feasible = bool(self._within)
         self._excesses: dict[str, float] = {}
         self._least = math.inf
-        self._nearest: Mapping[str, float] = {}
+        self._nearest: Candidate | None = None
         self._spare: Candidate | None = None
 
     def accepts(self, candidate: Candidate) -> bool:
@@ -99,6 +103,10 @@ class CandidateFinder:
             if found is not None or len(self._excesses) >= most:
                 break
             found = self._sample_and_walk() or self._spare
+        for _ in range(_LAST_WALKS):
+            if found is not None or self._met_feasible or self._nearest is None:
+                break
+            found = self._walk([self._nearest], _LAST_IDLE_STEPS)
         if found is not None:
             return found
         if self._met_feasible:
@@ -129,7 +137,7 @@ class CandidateFinder:
                     return None
         return None
 
-    def _walk(self, starts: Sequence[Candidate]) -> Candidate | None:
+    def _walk(self, starts: Sequence[Candidate], patience: int = _IDLE_STEPS) -> Candidate | None:
         """Goes from the least bad start to neighbours that are no worse, until one will do.
 
         Over budget it takes the first change of the architecture that comes nearer to the budget;
@@ -140,7 +148,7 @@ class CandidateFinder:
         here = here or min(starts, key=self._excess)
         excess = self._excess(here)
         seen, idle, step = {here.point}, 0, _FIRST_STEP
-        while len(seen) < _POINTS_PER_WALK and idle < _IDLE_STEPS:
+        while len(seen) < _POINTS_PER_WALK and idle < patience:
             # Where large steps of numbers lead no further, smaller ones may.
             step = step / 4 if idle else step
             idle += 1
@@ -182,15 +190,16 @@ class CandidateFinder:
             violations = self._problem.violations(candidate.architecture)
             excess = self._excesses[key] = math.fsum(violations.values())
             self._met_feasible |= not violations
-            if violations and (not self._nearest or excess < self._least):
-                self._least, self._nearest = excess, violations
+            if violations and (self._nearest is None or excess < self._least):
+                self._least, self._nearest = excess, candidate
         if self._spare is None and self._excesses[key] == 0 and candidate.key not in self._keys:
             self._spare = candidate
         return self._excesses[key]
 
     def _nothing_feasible(self) -> NothingFeasibleError:
+        nearest = self._problem.violations(self._nearest.architecture) if self._nearest else {}
         return NothingFeasibleError(
             f"expected an architecture within the budget, got none in {len(self._excesses):,} "
-            f"that were tried; the nearest has {excess_in_words(self._nearest)}",
+            f"that were tried; the nearest has {excess_in_words(nearest)}",
             hint="raise the limit, or let the space hold smaller networks",
         )

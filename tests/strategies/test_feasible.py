@@ -53,6 +53,22 @@ def test_few_are_asked_for_their_cost_where_that_is_dear(make_problem):
     assert len(asked) > 3000
 
 
+@pytest.mark.parametrize("affordable", [4, 16])
+@pytest.mark.parametrize(
+    ("distribution", "limit"), [(IntDistribution(1, 9), 4), (FloatDistribution(1, 9), 5)]
+)
+def test_one_in_100000_is_found_where_costs_are_dear(make_problem, distribution, limit, affordable):
+    problem = make_problem(
+        limit,
+        lambda architecture: sum(architecture.choices.values()),
+        architecture=Domain({f"width_{i}": distribution for i in range(4)}),
+        affordable=affordable,
+    )
+    for seed in range(20):
+        found = CandidateFinder(problem, [], np.random.default_rng(seed)).find()
+        assert sum(found.architecture.choices.values()) <= limit
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_a_narrow_range_of_numbers_is_walked_into(make_problem, seed):
     # One point in 25,000 is within both limits.
