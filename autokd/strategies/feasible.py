@@ -20,7 +20,7 @@ from autokd.trial import Trial, TrialKind, TrialState
 
 _ROUNDS = 20
 _MOST_TIMES_AFFORDABLE = 20
-"""Nothing is looked for any longer once so many times the affordable were asked for their cost."""
+"""No new start is looked for once so many times the affordable were asked for their cost."""
 _SAMPLES_PER_ROUND = 200
 _POINTS_PER_WALK = 400
 _FIRST_STEP = 0.2
@@ -30,7 +30,8 @@ _IDLE_STEPS = 3
 
 _LAST_WALKS = 3
 _LAST_IDLE_STEPS = 12
-"""Before nothing is said to be feasible: from the nearest that was met, with more patience."""
+"""Before nothing is said to be feasible: from the nearest that was met, with more patience, as long
+as it comes nearer."""
 
 
 class CandidateFinder:
@@ -106,7 +107,10 @@ class CandidateFinder:
         for _ in range(_LAST_WALKS):
             if found is not None or self._met_feasible or self._nearest is None:
                 break
-            found = self._walk([self._nearest], _LAST_IDLE_STEPS)
+            before = self._least
+            found = self._walk([self._nearest], _LAST_IDLE_STEPS) or self._spare
+            if self._least == before:
+                break
         if found is not None:
             return found
         if self._met_feasible:

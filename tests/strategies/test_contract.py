@@ -47,9 +47,8 @@ STRATEGIES = {
     "bayesian": BayesianSearch,
     "bayesian that asks few costs": lambda problem: BayesianSearch(few_costs(problem)),
     "trade": TRADE,
-    "trade by drawn functions that asks few costs": (
-        lambda problem: TRADE(few_costs(problem), acquisition="thompson")
-    ),
+    "trade that asks few costs": lambda problem: TRADE(few_costs(problem)),
+    "trade by drawn functions": lambda problem: TRADE(problem, acquisition="thompson"),
 }
 TINY = Domain({"op": CategoricalDistribution(["a", "b", "c"]), "width": IntDistribution(1, 4)})
 

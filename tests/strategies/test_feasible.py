@@ -53,9 +53,13 @@ def test_few_are_asked_for_their_cost_where_that_is_dear(make_problem):
     assert len(asked) > 3000
 
 
-@pytest.mark.parametrize("affordable", [4, 16])
 @pytest.mark.parametrize(
-    ("distribution", "limit"), [(IntDistribution(1, 9), 4), (FloatDistribution(1, 9), 5)]
+    ("distribution", "limit", "affordable"),
+    [
+        (IntDistribution(1, 9), 4, 4),
+        (FloatDistribution(1, 9), 5, 4),
+        (FloatDistribution(1, 9), 5, 16),
+    ],
 )
 def test_one_in_100000_is_found_where_costs_are_dear(make_problem, distribution, limit, affordable):
     problem = make_problem(

@@ -390,20 +390,28 @@ def test_one_feasible_point_is_found_and_then_taught_in_other_ways(make_problem,
     assert len({str(trial.distillation) for trial in trials}) == 8
 
 
-def test_no_more_architectures_are_costed_than_is_affordable(make_problem, search):
+@pytest.mark.parametrize("limit", [20, np.inf])
+def test_no_more_architectures_are_costed_than_is_affordable(make_problem, search, limit):
     asked = set()
 
     def size(architecture):
         asked.add(architecture.key)
         return architecture.choices["width"]
 
-    problem = make_problem(20, size, affordable=10)
+    problem = make_problem(
+        20,
+        size,
+        affordable=10,
+        figures=lambda architecture: {"size": size(architecture)},
+        limits={"size": limit},
+    )
     strategy = TRADE(problem)
     trials = search(strategy, 12, lambda choices: -abs(choices["width"] - 8))
+    known = {trial.architecture.key for trial in trials}
     for seed in range(5):
         asked.clear()
         strategy.suggest(trials, np.random.default_rng(seed))
-        assert 0 < len(asked) <= 10
+        assert 0 < len(asked - known) <= 10
 
 
 @pytest.mark.parametrize("before", [0, 12])
@@ -434,6 +442,25 @@ def test_what_seems_over_budget_is_not_asked(make_problem, search, before):
         return np.mean([size > limit for _, size in asked])
 
     assert refused({"size": limit}) < 0.2 < 0.6 < refused({"size": np.inf})
+
+
+def test_the_first_candidates_are_of_all_sizes_within_the_limits(make_problem, search):
+    def size(architecture):
+        return 1 + sum(architecture.choices.values())
+
+    def sizes(**fields):
+        problem = make_problem(
+            28,
+            size,
+            architecture=Domain({f"x{i}": IntDistribution(0, 9) for i in range(6)}),
+            figures=lambda architecture: {"size": size(architecture)},
+            limits={"size": 28},
+            **fields,
+        )
+        trials = search(TRADE(problem, initial=24), 24, lambda choices: 0.5)
+        return [size(trial.architecture) for trial in trials]
+
+    assert abs(np.median(sizes(affordable=10)) - np.median(sizes())) <= 2
 
 
 def test_a_space_of_one_point_of_draws_is_searched(make_free, search):

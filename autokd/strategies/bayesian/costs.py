@@ -14,11 +14,13 @@ from autokd.strategies.bayesian.gaussian_process import GaussianProcess, Prior
 from autokd.strategies.bayesian.pool import Pool
 
 _TIMES_AFFORDABLE = 12
-_MOST_ROWS = 200
+MOST_ROWS = 200
 """So many times what a suggestion may ask are asked once, but no more than that. As many trials,
 the newest, are learned from as well."""
 
-_LEAST_SPREAD = 1e-12
+_LEAST_SPREAD = 0.01
+"""Of the logarithm of a figure that is the same everywhere so far."""
+
 _LEAST_LIMIT = 1e-12
 """What is 0 has no logarithm."""
 
@@ -53,13 +55,9 @@ class PredictedCosts:
     def of(cls, problem: Problem) -> PredictedCosts:
         """Learned from candidates from anywhere. Follows from the problem alone."""
         rng = np.random.default_rng(0)
-        count = min(_TIMES_AFFORDABLE * problem.affordable, _MOST_ROWS)
+        count = min(_TIMES_AFFORDABLE * problem.affordable, MOST_ROWS)
         points = problem.domain.sample(rng, count)
         return cls(problem, Pool.of(problem, (problem.candidate(point, rng) for point in points)))
-
-    def given_newest(self, pool: Pool) -> PredictedCosts:
-        """`given` the last of a pool."""
-        return self.given(pool[range(len(pool))[-_MOST_ROWS:]])
 
     def given(self, pool: Pool) -> PredictedCosts:
         """The same, with the figures of more candidates known; what was fitted stays."""

@@ -63,6 +63,10 @@ class Pool:
         chosen = [self.candidates[row] for row in rows]
         return Pool(chosen, self.units[rows], self.figures[rows], self.names)
 
+    def last(self, most: int) -> Pool:
+        """The last of the candidates, at most so many."""
+        return self[range(max(len(self) - most, 0), len(self))]
+
     def join(self, other: Pool) -> Pool:
         """The candidates of both, these first."""
         candidates = [*self.candidates, *other.candidates]

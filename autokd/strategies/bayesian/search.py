@@ -10,7 +10,7 @@ import numpy as np
 
 from autokd.space import Choices
 from autokd.strategies.base import Candidate, Problem
-from autokd.strategies.bayesian.costs import PredictedCosts
+from autokd.strategies.bayesian.costs import MOST_ROWS, PredictedCosts
 from autokd.strategies.bayesian.earlier import EarlierStudy
 from autokd.strategies.bayesian.model import Model
 from autokd.strategies.bayesian.pool import Pool, all_points, changed, surroundings
@@ -177,7 +177,7 @@ class BayesianSearch:
         """
         few = max(self._problem.affordable // _ROUNDS_OF_COSTS, 1)
         unpriced = partial(Pool.unpriced, self._problem)
-        left, costs = unpriced(start), self._costs.given_newest(model.trained)
+        left, costs = unpriced(start), self._costs.given(model.trained.last(MOST_ROWS))
         asked: dict[Hashable, Candidate] = {}
         best = None
 

@@ -14,7 +14,7 @@ from autokd.space import Choices
 from autokd.strategies.base import Candidate, Problem
 from autokd.strategies.bayesian.acquisition import log_expected_improvement
 from autokd.strategies.bayesian.columns import Columns, Encoder
-from autokd.strategies.bayesian.costs import PredictedCosts
+from autokd.strategies.bayesian.costs import MOST_ROWS, PredictedCosts
 from autokd.strategies.bayesian.pool import Pool
 from autokd.strategies.bayesian.targets import part_rank
 from autokd.strategies.feasible import CandidateFinder
@@ -120,27 +120,29 @@ class TRADE:
             except NoModelError:
                 return _suggestion(finder.find())
         family = self._families.least_tried(observations.trials, rng)
-        likely = self._likely(family, costs, rng)
-        return _suggestion(next(filter(finder.accepts, likely), None) or finder.find(likely))
+        pool = self._anywhere(family, costs, rng)
+        return _suggestion(next(filter(finder.accepts, pool), None) or finder.find(pool))
 
-    def _likely(
+    def _anywhere(
         self, family: int, costs: PredictedCosts | None, rng: np.random.Generator
     ) -> Sequence[Candidate]:
-        """As many of a family, from anywhere in it, as may be asked whether they are within."""
+        """As many of a family as may be asked what they cost; first those likely to be within."""
         few = min(_LEAST_POINTS, self._problem.affordable)
-        points = self._families.sample(family, _POINTS if costs else few, rng)
+        points = self._families.sample(family, few if costs is None else _POINTS, rng)
         drawn = [self._problem.candidate(point, rng) for point in points]
         if costs is None:
             return drawn
         _, log_chances = costs.priced(Pool.unpriced(self._problem, drawn))
-        return [drawn[i] for i in np.argsort(-log_chances, kind="stable")[:few]]
+        # All that are likely are alike: the surest are the smallest.
+        order = np.argsort(-np.minimum(log_chances, _LIKELY), kind="stable")
+        return [drawn[i] for i in order[:few]]
 
     def _costs_known_to(self, observations: Observations) -> PredictedCosts | None:
-        """None where no limit is known, or all that is drawn may be asked what it costs."""
+        """None where no limit is known, or about all that is drawn may be asked what it costs."""
         if not self._limited or self._problem.affordable >= _POINTS:
             return None
-        trials = [_candidate(trial) for trial in observations.trials]
-        return self._costs.given_newest(Pool.of(self._problem, trials))
+        newest = map(_candidate, observations.trials[-MOST_ROWS:])
+        return self._costs.given(Pool.of(self._problem, newest))
 
     @cached_property
     def _costs(self) -> PredictedCosts:
@@ -217,7 +219,7 @@ class _Turn:
         """The most promising candidate. May raise NoModelError."""
         self._fit()
         regions = self._regions()
-        pools = [self._pool(family, region) for family, region in enumerate(regions)]
+        pools = self._likely([self._pool(family, region) for family, region in enumerate(regions)])
         whole = [candidate for _, pool in pools for candidate in pool]
         if not whole:
             return _suggestion(self._finder.find())
@@ -281,20 +283,26 @@ class _Turn:
     def _new(
         self, points: Iterable[Choices], neighbourhood: Neighbourhood | None
     ) -> list[Candidate]:
-        """Candidates at the points that are not in the record and within the neighbourhood.
-
-        Where few costs may be asked, only those that seem to be within the budget, if any does.
-        """
+        """Candidates at the points that are not in the record and within the neighbourhood."""
         candidates = [self._problem.candidate(point, self._rng) for point in points]
         found = {one.point: one for one in candidates if self._finder.is_new(one)}
         pool = Pool.unpriced(self._problem, found.values())
         if neighbourhood is not None:
             pool = pool[np.flatnonzero(neighbourhood.contains(pool.units))]
-        if self._costs is not None:
-            _, log_chances = self._costs.priced(pool)
-            likely = np.flatnonzero(log_chances > _LIKELY)
-            pool = pool[likely] if len(likely) else pool
         return list(pool.candidates)
+
+    def _likely(
+        self, pools: list[tuple[Neighbourhood | None, list[Candidate]]]
+    ) -> list[tuple[Neighbourhood | None, list[Candidate]]]:
+        """Where few costs may be asked, those that seem to be within the limits; all if none do."""
+        likely = [(around, self._seem_within(pool)) for around, pool in pools]
+        return likely if any(pool for _, pool in likely) else pools
+
+    def _seem_within(self, candidates: list[Candidate]) -> list[Candidate]:
+        if self._costs is None:
+            return candidates
+        _, log_chances = self._costs.priced(Pool.unpriced(self._problem, candidates))
+        return [candidates[i] for i in np.flatnonzero(log_chances > _LIKELY)]
 
     def _most_expected(
         self, pool: list[Candidate], neighbourhood: Neighbourhood | None
@@ -319,7 +327,7 @@ class _Turn:
                     self._point(candidate), self._rng, step * neighbourhood.length / 2
                 )
             ]
-            near = self._new(points, neighbourhood)
+            near = self._seem_within(self._new(points, neighbourhood))
             if not near:
                 break
             pool, scores = [*here, *near], np.concatenate([heights, self._improvement(near)])

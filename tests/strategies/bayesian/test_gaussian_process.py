@@ -156,6 +156,14 @@ def test_given_values_count_like_observed_ones():
     assert (deviation < process.predict(more)[1]).all()
 
 
+def test_what_is_fitted_is_what_is_predicted_of_the_known():
+    columns = some_columns(10)
+    targets = some_targets(columns)
+    process = GaussianProcess(columns, targets).given(columns, targets + 1)  # they contradict
+    assert np.allclose(process.fitted, process.predict(columns.join(columns))[0])
+    assert np.allclose(process.fitted[:10], targets + 0.5, atol=0.2)
+
+
 def test_samples_have_the_predicted_mean_and_deviation():
     columns, asked = some_columns(10), some_columns(3, seed=4)
     process = GaussianProcess(columns, some_targets(columns))
