@@ -68,7 +68,8 @@ class Problem:
             violations tell. Figures that say the same as a limited one are among them.
         affordable: how many new architectures a suggestion may ask the violations and figures of
             before it must come to an end; where a network has to be built for it, that is few.
-            Once twelve times as many may be asked, at most 200, to learn what they cost.
+            The record's own do not count. Once twelve times as many may be asked, at most 200, to
+            learn what they cost.
     """
 
     space: str
