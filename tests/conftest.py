@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -44,7 +45,7 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 
 @dataclass(frozen=True)
 class Searched:
-    """What `autokd search tiny.json --json` left behind. Copy the folder before changing it.
+    """What `autokd search tiny.json --json` left behind. Make a copy before changing it.
 
     Attributes:
         folder: holds `tiny.json`, `autokd.db` and `autokd.files/`.
@@ -57,6 +58,12 @@ class Searched:
     stdout: str
     stderr: str
     code: int
+
+    def copy_to(self, folder: Path) -> None:
+        """Copies the folder, whose database others may read meanwhile."""
+        # The last of them to close removes these; nothing that was written is in them any more.
+        logs = shutil.ignore_patterns("*-wal", "*-shm")
+        shutil.copytree(self.folder, folder, ignore=logs, dirs_exist_ok=True)
 
     @property
     def storage(self) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 import pickle  # noqa: TID251 (what travels to the workers must be picklable)
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -233,7 +232,7 @@ def test_assembled_study_is_recorded_and_found_again(spec, tmp_path):
 
 
 def test_other_limits_are_the_same_study_and_another_seed_is_another(searched, tmp_path, spec):
-    shutil.copytree(searched.folder, tmp_path, dirs_exist_ok=True)
+    searched.copy_to(tmp_path)
     longer = spec.model_copy(update={"limits": spec.limits.model_copy(update={"trials": 9})})
     study = assemble_study(longer, storage=tmp_path / "autokd.db")
     assert len([trial for trial in study.trials if trial.number < 9]) == 3
@@ -243,7 +242,7 @@ def test_other_limits_are_the_same_study_and_another_seed_is_another(searched, t
 
 
 def test_a_warm_start_begins_with_what_the_earlier_study_found(searched, tmp_path, tiny_spec):
-    shutil.copytree(searched.folder, tmp_path, dirs_exist_ok=True)
+    searched.copy_to(tmp_path)
     warm = {"name": "bayesian", "warm_start": ["tiny"]}
     spec = changed(tiny_spec, name="next", seed=1, strategy=warm)
     study = assemble_study(spec, storage=tmp_path / "autokd.db")
@@ -254,7 +253,7 @@ def test_a_warm_start_begins_with_what_the_earlier_study_found(searched, tmp_pat
 
 
 def test_a_study_that_has_begun_goes_on_without_what_it_learned_from(searched, tmp_path, tiny_spec):
-    shutil.copytree(searched.folder, tmp_path, dirs_exist_ok=True)
+    searched.copy_to(tmp_path)
     warm = {"name": "bayesian", "warm_start": ["tiny"]}
     spec = changed(tiny_spec, name="next", strategy=warm)
     study = assemble_study(spec, storage=tmp_path / "autokd.db")

@@ -18,7 +18,7 @@ from autokd.trial import FIRST_FINAL_NUMBER, TrialState
 @pytest.fixture
 def store(searched: Any, tmp_path: Path):
     """The record of a searched study, to be changed."""
-    shutil.copytree(searched.folder, tmp_path / "study")
+    searched.copy_to(tmp_path / "study")
     with Store.open(tmp_path / "study" / "autokd.db") as store:
         yield store
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -55,5 +54,5 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFi
 @pytest.fixture
 def own_copy(searched: Any, tmp_path: Path) -> Path:
     """A copy of the searched study's folder, to be changed, where `run` runs."""
-    shutil.copytree(searched.folder, tmp_path, dirs_exist_ok=True)
+    searched.copy_to(tmp_path)
     return tmp_path

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -140,7 +139,7 @@ def test_program_that_does_not_compute_the_student_is_exit_7_and_leaves_no_file(
 
 
 def test_study_is_exported_from_where_it_was_moved_to(run, searched, tmp_path):
-    shutil.copytree(searched.folder, tmp_path / "elsewhere")
+    searched.copy_to(tmp_path / "elsewhere")
     storage = tmp_path / "elsewhere" / "autokd.db"
     flags = ("--best", "--format", "safetensors", "--storage", storage)
     assert run("export", "tiny", *flags, "-o", "out").code == 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,7 +26,7 @@ from tests.scripted.processes import scripted_spec
 def kept(searched: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """The searched study, served. It is only read."""
     folder = tmp_path_factory.mktemp("kept")
-    shutil.copytree(searched.folder, folder, dirs_exist_ok=True)
+    searched.copy_to(folder)
     with serving(str(folder / "autokd.db")) as served:
         yield served
 

@@ -476,7 +476,7 @@ def test_it_closes_in_on_the_best_of_a_mixed_space(make_free, search):
 
     problem = make_free(MIXED)
     found, random = (
-        max(accuracy(trial.architecture.choices) for trial in search(strategy, 40, accuracy))
+        max(accuracy(trial.architecture.choices) for trial in search(strategy, 32, accuracy))
         for strategy in (TRADE(problem), RandomSearch(problem))
     )
     assert found > -0.25 > random
