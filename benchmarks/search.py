@@ -2,12 +2,15 @@
 
     python benchmarks/search.py --data ../shared/data
     python benchmarks/search.py --problems macro_accuracy,conditional --strategies random,mine:Make
+    python benchmarks/search.py --problems mine:table --data my/tables
     python benchmarks/search.py --workers 8 --json figures.json
 
 A strategy of one's own is named `module:factory`; the factory takes a `Problem` and returns a
-`Strategy`. `optuna:<Class>` is a sampler of Optuna as its users have it, without our filter: a
-proposal over the budget and a repetition count as evaluations like any other, and it is told the
-violations as Optuna's constraints.
+`Strategy`. So is a problem of one's own; its factory takes the folder `--data` and returns a
+`Benchmark`, which `search_problems.tabulated` makes of a table. Modules are looked for in the
+current folder, too. `optuna:<Class>` is a sampler of Optuna as its users have it, without our
+filter: a proposal over the budget and a repetition count as evaluations like any other, and it is
+told the violations as Optuna's constraints.
 
 Every figure is the median over the seeds, in brackets the quartiles. Found: evaluations until a
 candidate among the best was evaluated (for NAS-Bench-Macro the top 0.1 % within the budget, for
@@ -78,8 +81,7 @@ PROBLEMS: dict[str, Callable[[Path], Benchmark]] = {
 class OptunaAlone:
     """A sampler of Optuna as its users have it; remembers its own study, unlike our strategies."""
 
-    def __init__(self, problem: Problem, sampler: str, seed: int, limits: Sequence[str]) -> None:
-        self._limits = limits
+    def __init__(self, problem: Problem, sampler: str, seed: int) -> None:
         make = getattr(optuna.samplers, sampler)
         self._problem = problem
         self._study = optuna.create_study(
@@ -104,7 +106,7 @@ class OptunaAlone:
 
     def _tell(self, asked: optuna.Trial, trial: Trial) -> None:
         excess = self._problem.violations(trial.architecture)
-        for name in self._limits:
+        for name in self._problem.limits:
             asked.set_constraint(name, excess.get(name, -1.0))
         figures = trial.figures
         self._study.tell(asked, [o.value(figures) for o in self._problem.objectives])
@@ -129,6 +131,22 @@ def marks_of(evaluations: int) -> list[int]:
     return [mark for mark in MARKS if mark < evaluations] + [evaluations]
 
 
+def make_problem(name: str, data: Path) -> Benchmark:
+    """The problem of a name on the command line."""
+    if ":" in name:
+        problem: Benchmark = _factory(name)(data)
+        return problem
+    return PROBLEMS[name](data)
+
+
+def _factory(name: str) -> Callable[..., Any]:
+    module, _, factory = name.partition(":")
+    if "" not in sys.path:  # the current folder
+        sys.path.append("")
+    made: Callable[..., Any] = getattr(importlib.import_module(module), factory)
+    return made
+
+
 def make_strategy(
     name: str, benchmark: Benchmark, seed: int, earlier: Sequence[Sequence[Trial]] = ()
 ) -> Strategy:
@@ -138,11 +156,10 @@ def make_strategy(
         assert name == "bayesian", "only `bayesian` learns from earlier searches"
         return BayesianSearch(problem, earlier=earlier)
     if name.startswith("optuna:"):
-        return OptunaAlone(problem, name.removeprefix("optuna:"), seed, benchmark.limits)
+        return OptunaAlone(problem, name.removeprefix("optuna:"), seed)
     if ":" in name:
-        module, factory = name.split(":")
-        made: Strategy = getattr(importlib.import_module(module), factory)(problem)
-        return made
+        strategy: Strategy = _factory(name)(problem)
+        return strategy
     match name:
         case "random":
             return RandomSearch(problem)
@@ -211,7 +228,7 @@ def play(
     """
     warnings.simplefilter("ignore")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    benchmark = PROBLEMS[problem](data)
+    benchmark = make_problem(problem, data)
     if affordable is not None:
         asked = replace(benchmark.problem, affordable=affordable)
         benchmark = replace(benchmark, problem=asked)
@@ -247,7 +264,7 @@ def play(
 
 def earlier_search(name: str, data: Path, seed: int) -> list[Trial]:
     """60 random candidates of another problem; with `opposite:` before it, the worst told best."""
-    benchmark = PROBLEMS[name.removeprefix("opposite:")](data)
+    benchmark = make_problem(name.removeprefix("opposite:"), data)
     sign = -1 if name.startswith("opposite:") else 1
     rng, noise = rng_for(seed, 0, "earlier"), rng_for(seed, 0, "earlier noise")
     trials: list[Trial] = []
@@ -355,7 +372,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--problems", default=",".join(PROBLEMS), help="default: %(default)s")
+    parser.add_argument(
+        "--problems",
+        default=",".join(PROBLEMS),
+        help="names, or module:factory; default: %(default)s",
+    )
     parser.add_argument(
         "--strategies",
         default="bayesian,trade,autokd,random,tpe,optuna:TPESampler,optuna:GPSampler",
@@ -385,7 +406,7 @@ def main() -> None:
         "--data",
         type=Path,
         default=Path("../shared/data"),
-        help="holds nasbench_macro; default: %(default)s",
+        help="folder of the tables; default: %(default)s",
     )
     parser.add_argument("--json", type=Path, help="file for all figures")
     options = parser.parse_args()
@@ -431,16 +452,19 @@ def _check(options: argparse.Namespace, parser: argparse.ArgumentParser) -> None
     warnings.simplefilter("ignore")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     for problem in options.problems.split(","):
-        if problem not in PROBLEMS:
-            parser.error(f"expected problems among {', '.join(PROBLEMS)}; got {problem!r}")
+        if ":" not in problem and problem not in PROBLEMS:
+            known = ", ".join(PROBLEMS)
+            parser.error(f"expected module:factory, or problems among {known}; got {problem!r}")
         try:
-            benchmark = PROBLEMS[problem](options.data)
+            benchmark = make_problem(problem, options.data)
         except OSError as error:
             parser.error(f"--data: expected the folder of the tables: {error}")
+        except (AttributeError, ImportError, ValueError) as error:
+            parser.error(f"problem {problem!r}: {error}")
         for strategy in options.strategies.split(","):
             try:
                 made = make_strategy(strategy, benchmark, 0)
-            except (AutokdError, AttributeError, ImportError) as error:
+            except (AutokdError, AttributeError, ImportError, ValueError) as error:
                 parser.error(f"strategy {strategy!r}: {error}")
             if not callable(getattr(made, "suggest", None)):
                 parser.error(f"strategy {strategy!r}: expected a Strategy, got {made!r}")

@@ -56,7 +56,6 @@ def conditional(limit: float = _ONE_IN_THOUSAND) -> Benchmark:
         observe=lambda candidate, rng: truth(candidate),
         best=60 + _best_capacity(limit),
         target=60 + _best_capacity(limit) - 0.5,
-        limits=("parameters",),
     )
 
 
@@ -289,7 +288,6 @@ def staged() -> Benchmark:
         observe=observe,
         best=best,
         target=best - 0.5,
-        limits=("parameters",),
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,10 @@ from optuna.distributions import (
 )
 
 from autokd.budget import Cost
-from autokd.multiobjective import Objective, hypervolume, is_non_dominated
-from autokd.space import Architecture, Condition, Domain
+from autokd.multiobjective import Objective, hypervolume, is_non_dominated, losses
+from autokd.space import Architecture, Choices, Condition, Domain
 from autokd.strategies import Candidate, Problem
+from autokd.strategies.bayesian.pool import all_points
 
 ACCURACY = Objective("accuracy", "maximize")
 PARAMETERS = Objective("parameters", "minimize")
@@ -40,9 +41,9 @@ class Benchmark:
         observe: the metrics that a strategy is told; draws the noise.
         best: best value of the first objective within the budget, with the sign users know.
         target: what counts as found, likewise.
-        limits: names of the figures that have a limit.
         reference: of the hypervolume, with several objectives, a value of each.
         volume: hypervolume of the true front (or of the best front known).
+        scale: of the losses when volumes are taken, a value of each.
     """
 
     name: str
@@ -51,7 +52,6 @@ class Benchmark:
     observe: Callable[[Candidate, np.random.Generator], Mapping[str, float]]
     best: float
     target: float
-    limits: tuple[str, ...] = ()
     reference: tuple[float, ...] = ()
     volume: float = math.nan
     scale: tuple[float, ...] = ()
@@ -59,16 +59,18 @@ class Benchmark:
     def cost(self, architecture: Architecture) -> Cost:
         """The figures of an architecture in the form that the record wants."""
         figures = self.problem.figures(architecture)
+        parameters = int(figures.get("parameters", 0))
         return Cost(
-            parameters=int(figures["parameters"]),
-            weight_bytes=4 * int(figures["parameters"]),
-            peak_activation_bytes=0,
+            parameters=parameters,
+            weight_bytes=int(figures.get("weight_bytes", 4 * parameters)),
+            peak_activation_bytes=int(figures.get("peak_activation_bytes", 0)),
             macs=int(figures.get("macs", 0)),
+            latency_ms=figures.get("latency_ms"),
         )
 
-    def front_volume(self, losses: np.ndarray) -> float:
+    def front_volume(self, table: np.ndarray) -> float:
         """Hypervolume of (n, m) losses as a share of the true one."""
-        scaled = losses / np.asarray(self.scale)
+        scaled = table / np.asarray(self.scale)
         return (
             hypervolume(scaled, np.asarray(self.reference) / np.asarray(self.scale)) / self.volume
         )
@@ -86,7 +88,97 @@ def within_parameters(
     return violations
 
 
-# NAS-Bench-Macro
+# Tables in which every network of a space was trained
+
+
+def tabulated(
+    name: str,
+    domain: Domain,
+    points: Sequence[Choices],
+    trained: Mapping[str, np.ndarray],
+    figures: Mapping[str, np.ndarray],
+    *,
+    objectives: Sequence[Objective] = (ACCURACY,),
+    limits: Mapping[str, float] | None = None,
+    noisy: bool = False,
+) -> Benchmark:
+    """The problem of a table. What counts as found is one of the top 0.1 % within the budget.
+
+    Args:
+        name: of the problem.
+        domain: of the architectures.
+        points: n networks: each point of the domain, once.
+        trained: (n, r) values by metric, of r trainings of each network. Their mean is scored.
+        figures: (n,) positive values of what is known without training, by name (as in `Cost`).
+        objectives: of both; the first of `trained`.
+        limits: the most that the budget allows of a figure.
+        noisy: whether a strategy is told one of the trainings, and not the mean of all.
+
+    Raises:
+        ValueError: a point of the domain is missing, or is there twice.
+    """
+    limits = limits or {}
+    rows = {_key(domain.canonical(point)): row for row, point in enumerate(points)}
+    every = all_points(domain, most=len(points)) or []
+    if not len(rows) == len(points) == len(every):
+        raise ValueError(f"{name}: expected each point of the domain once, got {len(points)}")
+    known = [{one: float(of[row]) for one, of in figures.items()} for row in range(len(points))]
+    truths = [
+        {**costs, **{one: float(runs[row].mean()) for one, runs in trained.items()}}
+        for row, costs in enumerate(known)
+    ]
+
+    def row_of(architecture: Architecture) -> int:
+        return rows[_key(architecture.choices)]
+
+    def violations(architecture: Architecture) -> Mapping[str, float]:
+        costs = known[row_of(architecture)]
+        excess = {one: costs[one] / limit - 1 for one, limit in limits.items()}
+        return {one: share for one, share in excess.items() if share > 0}
+
+    def observe(candidate: Candidate, rng: np.random.Generator) -> Mapping[str, float]:
+        row = row_of(candidate.architecture)
+        if not noisy:
+            return {one: truths[row][one] for one in trained}
+        run = rng.integers(min(runs.shape[1] for runs in trained.values()))
+        return {one: float(runs[row, run]) for one, runs in trained.items()}
+
+    within = [row for row, costs in enumerate(known) if all(costs[o] <= limits[o] for o in limits)]
+    table = losses(objectives, (truths[row] for row in within))
+    order = np.argsort(table[:, 0])
+    best, target = (
+        truths[within[order[rank]]][objectives[0].metric]
+        for rank in (0, max(1, round(len(order) / 1000)) - 1)
+    )
+    scale = np.ptp(table, axis=0)
+    reference = np.array([np.median(table[:, 0]), *table[:, 1:].max(axis=0)])
+    front = table[is_non_dominated(table)]
+    return Benchmark(
+        name=name,
+        problem=Problem(
+            space=name,
+            draws=False,
+            architecture=domain,
+            distillation=Domain({}),
+            objectives=tuple(objectives),
+            violations=violations,
+            rungs=(EPOCHS,),
+            figures=lambda architecture: known[row_of(architecture)],
+            limits=limits,
+        ),
+        truth=lambda candidate: truths[row_of(candidate.architecture)],
+        observe=observe,
+        best=best,
+        target=target,
+        reference=tuple(reference),
+        scale=tuple(scale),
+        volume=hypervolume(front / scale, reference / scale),
+    )
+
+
+def _key(choices: Choices) -> Hashable:
+    return tuple(sorted(choices.items()))
+
 
 _LAYERS = 8
 _BLOCKS = ("identity", "mb_k3_e3", "mb_k5_e6")
@@ -106,58 +198,16 @@ def nasbench_macro(data: Path, kind: str) -> Benchmark:
         architecture sampling with Monto-Carlo tree search", CVPR 2021.
     """
     table = np.load(data / "nasbench_macro" / "nasbench_macro.npz")
-    runs = table["acc"].astype(float)
-    accuracy, parameters, macs = runs.mean(1), table["params"], table["flops"]
-    rows = {tuple(row): index for index, row in enumerate(table["X"].tolist())}
-    domain = Domain({f"layer_{i}": CategoricalDistribution(_BLOCKS) for i in range(_LAYERS)})
-
-    def row(architecture: Architecture) -> int:
-        return rows[
-            tuple(_BLOCKS.index(architecture.choices[f"layer_{i}"]) for i in range(_LAYERS))
-        ]
-
-    def figures(architecture: Architecture) -> Mapping[str, float]:
-        index = row(architecture)
-        return {"parameters": float(parameters[index]), "macs": float(macs[index])}
-
-    def truth(candidate: Candidate) -> Mapping[str, float]:
-        index = row(candidate.architecture)
-        return {**figures(candidate.architecture), "accuracy": accuracy[index]}
-
-    def observe(candidate: Candidate, rng: np.random.Generator) -> Mapping[str, float]:
-        index = row(candidate.architecture)
-        noisy = runs[index, rng.integers(runs.shape[1])]
-        return {"accuracy": noisy if kind == "noisy" else accuracy[index]}
-
     limits = {"percentile_30": 1_353_514, "percentile_5": 785_834}
-    limit = limits.get(kind, parameters.max())
-    feasible = np.sort(accuracy[parameters <= limit])
-    objectives = (ACCURACY, PARAMETERS) if kind == "front" else (ACCURACY,)
-    scale = (np.ptp(accuracy), float(np.ptp(parameters)))
-    reference = (-float(np.median(accuracy)), float(parameters.max()))
-    losses = np.stack([-accuracy, parameters], axis=1)
-    front = losses[is_non_dominated(losses)]
-    return Benchmark(
-        name=f"macro_{kind}",
-        problem=Problem(
-            space="nasbench_macro",
-            draws=False,
-            architecture=domain,
-            distillation=Domain({}),
-            objectives=objectives,
-            violations=within_parameters(figures, limit),
-            rungs=(EPOCHS,),
-            figures=figures,
-            limits={"parameters": limit} if kind in limits else {},
-        ),
-        truth=truth,
-        observe=observe,
-        best=feasible[-1],
-        target=feasible[-max(1, round(len(feasible) / 1000))],
-        limits=("parameters",) if kind in limits else (),
-        reference=reference,
-        scale=scale,
-        volume=hypervolume(front / scale, np.asarray(reference) / scale),
+    return tabulated(
+        f"macro_{kind}",
+        Domain({f"layer_{i}": CategoricalDistribution(_BLOCKS) for i in range(_LAYERS)}),
+        [{f"layer_{i}": _BLOCKS[x] for i, x in enumerate(row)} for row in table["X"].tolist()],
+        {"accuracy": table["acc"].astype(float)},
+        {"parameters": table["params"], "macs": table["flops"]},
+        objectives=(ACCURACY, PARAMETERS) if kind == "front" else (ACCURACY,),
+        limits={"parameters": limits[kind]} if kind in limits else {},
+        noisy=kind == "noisy",
     )
 
 
@@ -197,14 +247,14 @@ def digits() -> Benchmark:
         student = students[given[candidate.key]]
         return {**figures(candidate.architecture), "loss": student["loss"][-1]}
 
-    losses = sorted(student["loss"][-1] for student in students)
+    ends = sorted(student["loss"][-1] for student in students)
     return Benchmark(
         name="digits",
         problem=replace(joint, figures=figures),
         truth=truth,
         observe=lambda candidate, rng: truth(candidate),
-        best=losses[0],
-        target=losses[2],
+        best=ends[0],
+        target=ends[2],
     )
 
 
