@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import importlib
+import itertools
+import json
 import os
 import re
 import subprocess
@@ -11,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from pydantic import BaseModel
@@ -56,6 +59,38 @@ def test_the_python_program_of_the_documentation_runs(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert re.search(r"^trial \d+: [01]\.\d\d accuracy, \d+ parameters$", done.stdout, re.M)
     assert (tmp_path / "student" / "student.json").is_file()
+
+
+@pytest.mark.slow
+def test_a_table_and_a_strategy_of_ones_own_can_be_played(tmp_path: Path) -> None:
+    (program,) = (
+        block for block in blocks(_ROOT / "docs" / "search.md", "python") if "tabulated" in block
+    )
+    (tmp_path / "mine.py").write_text(program, encoding="utf-8")
+    cells = np.array(list(itertools.product(["none", "skip", "conv"], repeat=6)))
+    convolutions = (cells == "conv").sum(axis=1)
+    accuracy = 90 + convolutions + np.random.default_rng(0).random((2, len(cells)))
+    np.savez(
+        tmp_path / "cells.npz",
+        operations=cells,
+        parameters=100_000 * (1 + convolutions),
+        accuracy=accuracy.T,
+    )
+    done = subprocess.run(
+        [
+            *(sys.executable, _ROOT / "benchmarks" / "search.py", "--problems", "mine:cells"),
+            *("--data", tmp_path, "--strategies", "mine:sooner", "--json", "figures.json"),
+            *("--seeds", "1", "--evaluations", "12", "--processes", "1"),
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    (played,) = json.loads((tmp_path / "figures.json").read_text())
+    assert played["feasible"] == 1
+    assert played["regret"][-1] < 1  # within the limit four are convolutions, which bring one each
 
 
 @pytest.mark.parametrize("document", _DOCUMENTS, ids=lambda path: path.name)
