@@ -150,41 +150,42 @@ def _factory(name: str) -> Callable[..., Any]:
 def make_strategy(
     name: str, benchmark: Benchmark, seed: int, earlier: Sequence[Sequence[Trial]] = ()
 ) -> Strategy:
-    """The strategy of a name on the command line."""
+    """The strategy of a name on the command line; `bayesian`, if there are earlier searches."""
     problem = benchmark.problem
     if earlier:
-        assert name == "bayesian", "only `bayesian` learns from earlier searches"
         return BayesianSearch(problem, earlier=earlier)
     if name.startswith("optuna:"):
         return OptunaAlone(problem, name.removeprefix("optuna:"), seed)
     if ":" in name:
         strategy: Strategy = _factory(name)(problem)
         return strategy
-    match name:
-        case "random":
-            return RandomSearch(problem)
-        case "bayesian":
-            return BayesianSearch(problem)
-        case "autokd":
-            return BOHBSearch(problem)
-        case "autokd_gp":
-            return BayesianSearch(replace(problem, figures=lambda architecture: {}))
-        case "regularized_evolution":
-            return RegularizedEvolution(problem)
-        case "cmaes":
-            return CMAES(problem)
-        case "trade":
-            return TRADE(problem)
-        case "smac":
-            from autokd.strategies.smac_search import SMACSearch  # its library is optional
+    return STRATEGIES[name](problem) if name in STRATEGIES else OptunaSearch(problem, name)
 
-            return SMACSearch(problem)
-        case "ax":
-            from autokd.strategies.ax_search import AxSearch  # its library is optional
 
-            return AxSearch(problem)
-        case _:
-            return OptunaSearch(problem, name)
+def _smac(problem: Problem) -> Strategy:
+    from autokd.strategies.smac_search import SMACSearch  # its library is optional
+
+    return SMACSearch(problem)
+
+
+def _ax(problem: Problem) -> Strategy:
+    from autokd.strategies.ax_search import AxSearch  # its library is optional
+
+    return AxSearch(problem)
+
+
+STRATEGIES: dict[str, Callable[[Problem], Strategy]] = {
+    "bayesian": BayesianSearch,
+    "trade": TRADE,
+    "autokd": BOHBSearch,
+    "autokd_gp": lambda problem: BayesianSearch(replace(problem, figures=lambda architecture: {})),
+    "regularized_evolution": RegularizedEvolution,
+    "cmaes": CMAES,
+    "smac": _smac,
+    "ax": _ax,
+    "random": RandomSearch,
+}
+"""Beside these there are Optuna's samplers."""
 
 
 @dataclass(frozen=True)
@@ -451,7 +452,10 @@ def _check(options: argparse.Namespace, parser: argparse.ArgumentParser) -> None
     """Says what cannot be had before anything is played."""
     warnings.simplefilter("ignore")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    for problem in options.problems.split(","):
+    if options.earlier and options.strategies != "bayesian":
+        parser.error(f"--earlier: expected --strategies bayesian, got {options.strategies}")
+    earlier = [options.earlier.removeprefix("opposite:")] if options.earlier else []
+    for problem in [*options.problems.split(","), *earlier]:
         if ":" not in problem and problem not in PROBLEMS:
             known = ", ".join(PROBLEMS)
             parser.error(f"expected module:factory, or problems among {known}; got {problem!r}")
@@ -461,11 +465,17 @@ def _check(options: argparse.Namespace, parser: argparse.ArgumentParser) -> None
             parser.error(f"--data: expected the folder of the tables: {error}")
         except (AttributeError, ImportError, ValueError) as error:
             parser.error(f"problem {problem!r}: {error}")
+        if not isinstance(benchmark, Benchmark):
+            parser.error(f"problem {problem!r}: expected a Benchmark, got {benchmark!r}")
         for strategy in options.strategies.split(","):
             try:
                 made = make_strategy(strategy, benchmark, 0)
-            except (AutokdError, AttributeError, ImportError, ValueError) as error:
-                parser.error(f"strategy {strategy!r}: {error}")
+            except (AutokdError, AttributeError, ImportError, TypeError, ValueError) as error:
+                ours = ", ".join(STRATEGIES)
+                parser.error(
+                    f"strategy {strategy!r}: expected {ours}, a sampler of Optuna, optuna:Class or "
+                    f"module:factory; {error}"
+                )
             if not callable(getattr(made, "suggest", None)):
                 parser.error(f"strategy {strategy!r}: expected a Strategy, got {made!r}")
 

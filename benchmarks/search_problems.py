@@ -38,7 +38,8 @@ class Benchmark:
         name: of the problem.
         problem: as a strategy gets it.
         truth: the figures of a candidate without noise, cost included.
-        observe: the metrics that a strategy is told; draws the noise.
+        observe: the metrics that a strategy is told, and those known figures that are objectives;
+            draws the noise.
         best: best value of the first objective within the budget, with the sign users know.
         target: what counts as found, likewise.
         reference: of the hypervolume, with several objectives, a value of each.
@@ -56,16 +57,23 @@ class Benchmark:
     volume: float = math.nan
     scale: tuple[float, ...] = ()
 
+    def __post_init__(self) -> None:
+        several = len(self.problem.objectives)
+        if several > 1 and not (len(self.reference) == len(self.scale) == several):
+            raise ValueError(
+                f"{self.name}: expected a reference and a scale for each of {several} objectives, "
+                f"got {len(self.reference)} and {len(self.scale)}"
+            )
+
     def cost(self, architecture: Architecture) -> Cost:
         """The figures of an architecture in the form that the record wants."""
         figures = self.problem.figures(architecture)
         parameters = int(figures.get("parameters", 0))
         return Cost(
             parameters=parameters,
-            weight_bytes=int(figures.get("weight_bytes", 4 * parameters)),
-            peak_activation_bytes=int(figures.get("peak_activation_bytes", 0)),
+            weight_bytes=4 * parameters,
+            peak_activation_bytes=0,
             macs=int(figures.get("macs", 0)),
-            latency_ms=figures.get("latency_ms"),
         )
 
     def front_volume(self, table: np.ndarray) -> float:
@@ -90,6 +98,9 @@ def within_parameters(
 
 # Tables in which every network of a space was trained
 
+_MOST_POINTS = 1_000_000
+"""A larger domain is not looked through for points that a table lacks."""
+
 
 def tabulated(
     name: str,
@@ -109,24 +120,27 @@ def tabulated(
         domain: of the architectures.
         points: n networks: each point of the domain, once.
         trained: (n, r) values by metric, of r trainings of each network. Their mean is scored.
-        figures: (n,) positive values of what is known without training, by name (as in `Cost`).
+        figures: (n,) positive values of what is known without training, by name.
         objectives: of both; the first of `trained`.
         limits: the most that the budget allows of a figure.
         noisy: whether a strategy is told one of the trainings, and not the mean of all.
 
     Raises:
-        ValueError: a point of the domain is missing, or is there twice.
+        ValueError: a point of the domain is missing or is there twice, or the table is not as
+            described; says what is wrong.
     """
     limits = limits or {}
-    rows = {_key(domain.canonical(point)): row for row, point in enumerate(points)}
-    every = all_points(domain, most=len(points)) or []
-    if not len(rows) == len(points) == len(every):
-        raise ValueError(f"{name}: expected each point of the domain once, got {len(points)}")
+    rows = _rows(name, domain, points)
+    trained = {one: np.asarray(runs, dtype=float) for one, runs in trained.items()}
+    figures = {one: np.asarray(of, dtype=float) for one, of in figures.items()}
+    _check(name, len(points), trained, figures, objectives, limits)
     known = [{one: float(of[row]) for one, of in figures.items()} for row in range(len(points))]
     truths = [
         {**costs, **{one: float(runs[row].mean()) for one, runs in trained.items()}}
         for row, costs in enumerate(known)
     ]
+
+    metrics = {*trained, *(objective.metric for objective in objectives)}
 
     def row_of(architecture: Architecture) -> int:
         return rows[_key(architecture.choices)]
@@ -138,12 +152,15 @@ def tabulated(
 
     def observe(candidate: Candidate, rng: np.random.Generator) -> Mapping[str, float]:
         row = row_of(candidate.architecture)
-        if not noisy:
-            return {one: truths[row][one] for one in trained}
-        run = rng.integers(min(runs.shape[1] for runs in trained.values()))
-        return {one: float(runs[row, run]) for one, runs in trained.items()}
+        told = {one: truths[row][one] for one in metrics}
+        if noisy:
+            run = rng.integers(min(runs.shape[1] for runs in trained.values()))
+            told |= {one: float(runs[row, run]) for one, runs in trained.items()}
+        return told
 
     within = [row for row, costs in enumerate(known) if all(costs[o] <= limits[o] for o in limits)]
+    if not within:
+        raise ValueError(f"{name}: expected networks within {dict(limits)}, got none")
     table = losses(objectives, (truths[row] for row in within))
     order = np.argsort(table[:, 0])
     best, target = (
@@ -153,6 +170,8 @@ def tabulated(
     scale = np.ptp(table, axis=0)
     reference = np.array([np.median(table[:, 0]), *table[:, 1:].max(axis=0)])
     front = table[is_non_dominated(table)]
+    if len(objectives) > 1 and not scale.all():
+        raise ValueError(f"{name}: expected objectives of several values within the limits")
     return Benchmark(
         name=name,
         problem=Problem(
@@ -172,8 +191,62 @@ def tabulated(
         target=target,
         reference=tuple(reference),
         scale=tuple(scale),
-        volume=hypervolume(front / scale, reference / scale),
+        volume=hypervolume(front / scale, reference / scale) if len(objectives) > 1 else math.nan,
     )
+
+
+def _rows(name: str, domain: Domain, points: Sequence[Choices]) -> dict[Hashable, int]:
+    """The row of each point of the domain."""
+    every = all_points(domain, _MOST_POINTS)
+    if every is None:
+        raise ValueError(
+            f"{name}: expected a domain of whole numbers and categories, of at most "
+            f"{_MOST_POINTS:,} points"
+        )
+    rows: dict[Hashable, int] = {}
+    for row, point in enumerate(points):
+        before = rows.setdefault(_key(domain.canonical(point)), row)
+        if before != row:
+            raise ValueError(f"{name}: expected each point once, got {point} in {before} and {row}")
+    missing = [point for point in every if _key(point) not in rows]
+    if missing:
+        raise ValueError(
+            f"{name}: expected each of the domain's {len(every)} points, got none for "
+            f"{len(missing)} of them, as {missing[0]}"
+        )
+    return rows
+
+
+def _check(
+    name: str,
+    n: int,
+    trained: Mapping[str, np.ndarray],
+    figures: Mapping[str, np.ndarray],
+    objectives: Sequence[Objective],
+    limits: Mapping[str, float],
+) -> None:
+    for metric, runs in trained.items():
+        if runs.ndim != 2 or len(runs) != n or not np.isfinite(runs).all():
+            raise ValueError(
+                f"{name}: expected {metric} as finite numbers of shape ({n}, trainings), "
+                f"got shape {runs.shape} and {np.isnan(runs).sum()} that are none"
+            )
+    for figure, values in figures.items():
+        if values.shape != (n,) or not (np.isfinite(values) & (values > 0)).all():
+            raise ValueError(
+                f"{name}: expected {figure} as positive numbers of shape ({n},), "
+                f"got shape {values.shape}, the least {values.min(initial=np.inf)}"
+            )
+    known = [*trained, *figures]
+    for index, objective in enumerate(objectives):
+        if objective.metric not in (known if index else trained):
+            raise ValueError(
+                f"{name}: expected objectives among {', '.join(known)}, the first one that "
+                f"training tells; got {objective.metric}"
+            )
+    for limit in limits:
+        if limit not in figures:
+            raise ValueError(f"{name}: expected limits of {', '.join(figures)}; got {limit}")
 
 
 def _key(choices: Choices) -> Hashable:

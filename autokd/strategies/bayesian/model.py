@@ -8,7 +8,7 @@ import statistics
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.special import logsumexp
+from scipy.special import log_ndtr, logsumexp
 
 from autokd.multiobjective import losses, non_dominated_ranks
 from autokd.strategies.base import Candidate, Problem
@@ -36,9 +36,6 @@ _LEAST_EXTENT = 1e-3
 
 _PROCESSES = 8
 """Few trials leave the hyper-parameters open: so many are drawn, their expectations averaged."""
-
-_LEAST_CHANCE = 0.02
-"""Nothing is so sure to fail that it is worth less than so much."""
 
 
 class Model:
@@ -96,7 +93,8 @@ class Model:
         """Regression of success on the candidates, 1 or 0; None if nothing has failed yet.
 
         What can be computed is a filter; this is for what cannot: training that diverges, or runs
-        out of memory.
+        out of memory. The chance is that of being above the middle, so it has no lower bound: the
+        expected improvement beside a known best has none either.
         """
         failed = _rows(observations.trials, np.flatnonzero(observations.failed))
         if not failed:
@@ -104,7 +102,7 @@ class Model:
         columns = self._columns(Pool.of(self._problem, map(_candidate, failed)))
         succeeded = np.repeat([1.0, 0.0], [len(self.trained), len(failed)])
         joined = self._columns(self.trained).join(columns)
-        self._success = succeeded.mean(), succeeded.std()
+        self._threshold = (0.5 - succeeded.mean()) / succeeded.std()
         return GaussianProcess(joined, (succeeded - succeeded.mean()) / succeeded.std())
 
     def _believed(self, pending: Pool, rng: np.random.Generator) -> list[np.ndarray]:
@@ -147,9 +145,9 @@ class Model:
         ]
         logs = np.asarray(logsumexp(scores, axis=0)) - math.log(len(scores))
         if self._chance is not None:
-            middle, spread = self._success
-            chance = self._chance.predict(self._columns(pool))[0] * spread + middle
-            logs += np.log(np.clip(chance, _LEAST_CHANCE, 1))
+            mean, deviation = self._chance.predict(self._columns(pool))
+            deviation = np.sqrt(deviation**2 + self._chance.noise)
+            logs += log_ndtr((mean - self._threshold) / deviation)
         return logs
 
     def _expected_volume(

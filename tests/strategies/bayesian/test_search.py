@@ -147,6 +147,36 @@ def test_what_fails_again_and_again_is_kept_away_from(wide, make_trial):
     assert sum(failed[-15:]) <= 3
 
 
+def test_what_is_sure_to_fail_is_not_tried_when_the_best_is_known(make_problem, make_trial):
+    problem = make_problem(
+        architecture=Domain(
+            {
+                "kind": CategoricalDistribution(["a", "b", "c", "fails"]),
+                "x": FloatDistribution(0, 1),
+                "y": FloatDistribution(0, 1),
+            }
+        ),
+        distillation=Domain({}),
+        objectives=make_problem().objectives[:1],
+        size=lambda architecture: 1,
+        rungs=(1,),
+    )
+    trials = []
+    for number in range(40):
+        suggestion = BayesianSearch(problem).suggest(trials, rng_for(1, number, "suggest"))
+        kind, x, y = (suggestion.architecture.choices[name] for name in ("kind", "x", "y"))
+        if kind == "fails" or x > 0.8:
+            failure = Failure(FailureClass.NAN, "loss is NaN")
+            trial = make_trial(number, suggestion, accuracies=[], state=TrialState.FAILED)
+            trials.append(dataclasses.replace(trial, failure=failure))
+        else:
+            loss = (x - 0.5) ** 2 + (y - 0.3) ** 2 - {"a": 0, "b": 0.1, "c": 0.2}[kind]
+            trials.append(make_trial(number, suggestion, accuracies=[-loss]))
+    failed = [trial.state is TrialState.FAILED for trial in trials]
+    assert sum(failed[:20]) >= 1
+    assert sum(failed[-15:]) <= 4
+
+
 def test_each_proposal_notes_a_gain_that_shrinks(make_problem, make_trial):
     problem = make_problem(
         architecture=Domain({f"x{i}": IntDistribution(0, 9) for i in range(2)}),
