@@ -29,6 +29,14 @@ _EXACT = (math.log(1e-8), 0.5)
 Else what is just over a limit would go on looking as if it might be within."""
 
 
+def from_anywhere(problem: Problem) -> Pool:
+    """Candidates that are uniform in the space, asked once what they cost."""
+    rng = np.random.default_rng(0)
+    count = min(_TIMES_AFFORDABLE * problem.affordable, MOST_ROWS)
+    points = problem.domain.sample(rng, count)
+    return Pool.of(problem, (problem.candidate(point, rng) for point in points))
+
+
 class PredictedCosts:
     """A Gaussian process of the logarithm of each figure that is known without training.
 
@@ -54,10 +62,7 @@ class PredictedCosts:
     @classmethod
     def of(cls, problem: Problem) -> PredictedCosts:
         """Learned from candidates from anywhere. Follows from the problem alone."""
-        rng = np.random.default_rng(0)
-        count = min(_TIMES_AFFORDABLE * problem.affordable, MOST_ROWS)
-        points = problem.domain.sample(rng, count)
-        return cls(problem, Pool.of(problem, (problem.candidate(point, rng) for point in points)))
+        return cls(problem, from_anywhere(problem))
 
     def given(self, pool: Pool) -> PredictedCosts:
         """The same, with the figures of more candidates known; what was fitted stays."""

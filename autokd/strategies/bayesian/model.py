@@ -31,6 +31,9 @@ _BOUND = 0.9
 _MARGIN = 0.1
 """The volume reaches beyond that, by so much of the extent."""
 
+_LEAST_MARGIN = 0.01
+"""The same for a loss that is known without training: the largest of all counts, a little."""
+
 _LEAST_EXTENT = 1e-3
 """Of a loss that is the same for all candidates so far."""
 
@@ -46,6 +49,7 @@ class Model:
         observations: the record; at least two trials with known objectives.
         rng: draws the values of what still runs, and all else that is not in closed form.
         earlier: other studies' models.
+        reach: the volume reaches as far as these in what is known; by default as the trained.
 
     Attributes:
         trained: the candidates whose objectives are known.
@@ -57,6 +61,7 @@ class Model:
         observations: Observations,
         rng: np.random.Generator,
         earlier: Sequence[EarlierStudy] = (),
+        reach: Pool | None = None,
     ) -> None:
         self._problem = problem
         trained = np.flatnonzero(observations.known)
@@ -87,6 +92,7 @@ class Model:
         self._chance = self._chances(observations)
         pending = _rows(observations.trials, np.flatnonzero(observations.pending))
         self._fronts = self._believed(Pool.of(problem, map(_candidate, pending)), rng)
+        self._farthest = self._exact_losses(reach or self.trained).max(axis=0)
         self._references = [self._bound(front) for front in self._fronts]
 
     def _chances(self, observations: Observations) -> GaussianProcess | None:
@@ -121,10 +127,12 @@ class Model:
     def _bound(self, front: np.ndarray) -> np.ndarray:
         """(m,) losses that bound the volume."""
         worst, best = front.max(axis=0), front.min(axis=0)
-        # What is known without training is in the budget; all of it may be wanted.
         count = len(self._unknown)
         worst[:count] = np.quantile(front[:, :count], _BOUND, axis=0)
-        bound: np.ndarray = worst + _MARGIN * np.maximum(worst - best, _LEAST_EXTENT)
+        # All that is within the budget may be wanted, however large what was tried so far.
+        worst[count:] = np.maximum(worst[count:], self._farthest)
+        margin = np.repeat([_MARGIN, _LEAST_MARGIN], [count, len(worst) - count])
+        bound: np.ndarray = worst + margin * np.maximum(worst - best, _LEAST_EXTENT)
         return bound
 
     def leaders(self, count: int) -> list[Candidate]:

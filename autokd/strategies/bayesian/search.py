@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 
 import numpy as np
 
 from autokd.space import Choices
 from autokd.strategies.base import Candidate, Problem
-from autokd.strategies.bayesian.costs import MOST_ROWS, PredictedCosts
+from autokd.strategies.bayesian.costs import MOST_ROWS, PredictedCosts, from_anywhere
 from autokd.strategies.bayesian.earlier import EarlierStudy
 from autokd.strategies.bayesian.model import Model
 from autokd.strategies.bayesian.pool import Pool, all_points, changed, surroundings
@@ -102,7 +104,7 @@ class BayesianSearch:
         finder = CandidateFinder(self._problem, observations.trials, rng)
         begun = (observations.known | observations.pending).sum() >= self._initial
         if begun and observations.known.sum() >= _FEWEST_KNOWN:
-            model = Model(self._problem, observations, rng, self._earlier)
+            model = Model(self._problem, observations, rng, self._earlier, self._reach)
             best = self._most_promising(model, finder, rng)
             if best is not None:
                 candidate, score = best
@@ -238,7 +240,23 @@ class BayesianSearch:
 
     @cached_property
     def _costs(self) -> PredictedCosts:
-        return PredictedCosts.of(self._problem)
+        return PredictedCosts(self._problem, self._anywhere)
+
+    @cached_property
+    def _anywhere(self) -> Pool:
+        return from_anywhere(self._problem)
+
+    @cached_property
+    def _reach(self) -> Pool | None:
+        """Candidates from all of the space, with no more of anything than the limits allow.
+
+        None with one objective, where nobody asks for the rest of a volume.
+        """
+        if len(self._problem.objectives) == 1:
+            return None
+        pool = self._anywhere if self._whole is None else self._whole
+        limits = [self._problem.limits.get(name, math.inf) for name in pool.names]
+        return replace(pool, figures=np.minimum(pool.figures, limits))
 
     def _candidates(self, points: Iterable[Choices], rng: np.random.Generator) -> list[Candidate]:
         return [self._problem.candidate(point, rng) for point in points]

@@ -177,6 +177,35 @@ def test_what_is_sure_to_fail_is_not_tried_when_the_best_is_known(make_problem, 
     assert sum(failed[-15:]) <= 4
 
 
+def test_the_front_is_looked_for_up_to_the_largest_although_only_small_ones_were_tried(
+    make_problem, make_trial
+):
+    def size(architecture):
+        return (architecture.choices["width"] * architecture.choices["kernel"]) ** 2
+
+    problem = make_problem(
+        architecture=Domain(
+            {"width": IntDistribution(1, 16), "kernel": CategoricalDistribution([1, 3, 5])}
+        ),
+        distillation=Domain({}),
+        limit=80**2,
+        size=size,
+        figures=lambda architecture: {"parameters": size(architecture)},
+        rungs=(1,),
+    )
+    trials = []
+    for number in range(12):
+        suggestion = BayesianSearch(problem).suggest(trials, rng_for(0, number, "suggest"))
+        if number < 4:
+            choices = {"width": number + 1, "kernel": 1}
+            suggestion = Suggestion(Architecture("tiny", choices, 0), {})
+        choices = suggestion.architecture.choices
+        accuracy = 80 + 3 * math.log(choices["width"]) + choices["kernel"]
+        cost = size(suggestion.architecture)
+        trials.append(make_trial(number, suggestion, accuracies=[accuracy], size=cost))
+    assert max(trial.cost.parameters for trial in trials) > 80**2 / 2
+
+
 def test_each_proposal_notes_a_gain_that_shrinks(make_problem, make_trial):
     problem = make_problem(
         architecture=Domain({f"x{i}": IntDistribution(0, 9) for i in range(2)}),
