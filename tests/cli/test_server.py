@@ -434,7 +434,9 @@ def test_a_file_that_can_not_be_sent_is_wrong_input(
 
 
 def test_a_server_says_what_a_study_means(run, served, tiny_spec, tmp_path, monkeypatch):
-    spec = {**tiny_spec, "budget": {"parameters": 1}}
+    # Networks that are built at once: sampling ends after some seconds, however many are left.
+    space = {**tiny_spec["space"], "bottom_nodes": [1, 1]}
+    spec = {**tiny_spec, "space": space, "budget": {"parameters": 1}}
     (tmp_path / "tiny.json").write_text(json.dumps(spec))
     there = run("check", "tiny.json", "--json")
     monkeypatch.delenv("AUTOKD_SERVER")
