@@ -32,7 +32,7 @@ _MARGIN = 0.1
 """The volume reaches beyond that, by so much of the extent."""
 
 _LEAST_MARGIN = 0.01
-"""The same for a loss that is known without training: the largest of all counts, a little."""
+"""Beyond the largest of all, where that is known, it reaches by so much."""
 
 _LEAST_EXTENT = 1e-3
 """Of a loss that is the same for all candidates so far."""
@@ -49,7 +49,8 @@ class Model:
         observations: the record; at least two trials with known objectives.
         rng: draws the values of what still runs, and all else that is not in closed form.
         earlier: other studies' models.
-        reach: the volume reaches as far as these in what is known; by default as the trained.
+        reach: in what is known without training the volume reaches as far as these; NaN is what
+            does not count. None: as far as the trained.
 
     Attributes:
         trained: the candidates whose objectives are known.
@@ -92,7 +93,10 @@ class Model:
         self._chance = self._chances(observations)
         pending = _rows(observations.trials, np.flatnonzero(observations.pending))
         self._fronts = self._believed(Pool.of(problem, map(_candidate, pending)), rng)
-        self._farthest = self._exact_losses(reach or self.trained).max(axis=0)
+        farthest = np.full(len(metrics), np.nan)
+        if reach is not None:
+            farthest[len(unknown) :] = np.fmax.reduce(self._exact_losses(reach), axis=0)
+        self._farthest = farthest
         self._references = [self._bound(front) for front in self._fronts]
 
     def _chances(self, observations: Observations) -> GaussianProcess | None:
@@ -130,9 +134,9 @@ class Model:
         count = len(self._unknown)
         worst[:count] = np.quantile(front[:, :count], _BOUND, axis=0)
         # All that is within the budget may be wanted, however large what was tried so far.
-        worst[count:] = np.maximum(worst[count:], self._farthest)
-        margin = np.repeat([_MARGIN, _LEAST_MARGIN], [count, len(worst) - count])
-        bound: np.ndarray = worst + margin * np.maximum(worst - best, _LEAST_EXTENT)
+        worst = np.fmax(worst, self._farthest)
+        margins = np.where(np.isnan(self._farthest), _MARGIN, _LEAST_MARGIN)
+        bound: np.ndarray = worst + margins * np.maximum(worst - best, _LEAST_EXTENT)
         return bound
 
     def leaders(self, count: int) -> list[Candidate]:

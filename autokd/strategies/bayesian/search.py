@@ -248,15 +248,21 @@ class BayesianSearch:
 
     @cached_property
     def _reach(self) -> Pool | None:
-        """Candidates from all of the space, with no more of anything than the limits allow.
+        """Candidates from all of the space; how much of each figure is to be had within the budget.
 
-        None with one objective, where nobody asks for the rest of a volume.
+        Of those over the budget nothing is taken but the limit of a figure that exceeds it; the
+        rest is NaN. None with one objective, where nobody asks for the rest of a volume.
         """
-        if len(self._problem.objectives) == 1:
+        problem = self._problem
+        if len(problem.objectives) == 1:
             return None
-        pool = self._anywhere if self._whole is None else self._whole
-        limits = [self._problem.limits.get(name, math.inf) for name in pool.names]
-        return replace(pool, figures=np.minimum(pool.figures, limits))
+        if self._whole is not None:
+            return self._whole
+        pool = self._anywhere
+        within = [not problem.violations(one.architecture) for one in pool.candidates]
+        limits = np.array([problem.limits.get(name, math.inf) for name in pool.names])
+        cut = np.where(pool.figures > limits, limits, np.nan)
+        return replace(pool, figures=np.where(np.array(within)[:, None], pool.figures, cut))
 
     def _candidates(self, points: Iterable[Choices], rng: np.random.Generator) -> list[Candidate]:
         return [self._problem.candidate(point, rng) for point in points]
