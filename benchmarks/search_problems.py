@@ -170,7 +170,7 @@ def tabulated(
     scale = np.ptp(table, axis=0)
     reference = np.array([np.median(table[:, 0]), *table[:, 1:].max(axis=0)])
     front = table[is_non_dominated(table)]
-    if len(objectives) > 1 and not scale.all():
+    if len(objectives) > 1 and not (scale.all() and (front < reference).all(axis=1).any()):
         raise ValueError(f"{name}: expected objectives of several values within the limits")
     return Benchmark(
         name=name,
@@ -226,10 +226,10 @@ def _check(
     limits: Mapping[str, float],
 ) -> None:
     for metric, runs in trained.items():
-        if runs.ndim != 2 or len(runs) != n or not np.isfinite(runs).all():
+        if runs.ndim != 2 or len(runs) != n or not runs.size or not np.isfinite(runs).all():
             raise ValueError(
                 f"{name}: expected {metric} as finite numbers of shape ({n}, trainings), "
-                f"got shape {runs.shape} and {np.isnan(runs).sum()} that are none"
+                f"got shape {runs.shape} and {(~np.isfinite(runs)).sum()} that are none"
             )
     for figure, values in figures.items():
         if values.shape != (n,) or not (np.isfinite(values) & (values > 0)).all():

@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import log_ndtr, logsumexp
 
-from autokd.multiobjective import losses, non_dominated_ranks
+from autokd.multiobjective import Objective, losses, non_dominated_ranks
 from autokd.strategies.base import Candidate, Problem
 from autokd.strategies.bayesian.acquisition import log_expected_volume
 from autokd.strategies.bayesian.columns import Columns, Encoder
@@ -32,7 +33,7 @@ _MARGIN = 0.1
 """The volume reaches beyond that, by so much of the extent."""
 
 _LEAST_MARGIN = 0.01
-"""Beyond the largest of all, where that is known, it reaches by so much."""
+"""Beyond what is known to be the end of a loss it reaches by so much."""
 
 _LEAST_EXTENT = 1e-3
 """Of a loss that is the same for all candidates so far."""
@@ -41,16 +42,29 @@ _PROCESSES = 8
 """Few trials leave the hyper-parameters open: so many are drawn, their expectations averaged."""
 
 
+@dataclass(frozen=True)
+class Reach:
+    """How far an objective goes.
+
+    Attributes:
+        loss: the largest loss that is known to be of use; NaN if nothing is known.
+        is_end: whether nothing within the budget has more.
+    """
+
+    loss: float
+    is_end: bool
+
+
 class Model:
     """Expected improvement of the front by a candidate; made anew for every suggestion.
 
     Args:
         problem: what is searched.
         observations: the record; at least two trials with known objectives.
+        reach: how far the volume reaches in an objective that is known without training, where
+            there are several.
         rng: draws the values of what still runs, and all else that is not in closed form.
         earlier: other studies' models.
-        reach: in what is known without training the volume reaches as far as these; NaN is what
-            does not count. None: as far as the trained.
 
     Attributes:
         trained: the candidates whose objectives are known.
@@ -60,9 +74,9 @@ class Model:
         self,
         problem: Problem,
         observations: Observations,
+        reach: Callable[[Objective], Reach],
         rng: np.random.Generator,
         earlier: Sequence[EarlierStudy] = (),
-        reach: Pool | None = None,
     ) -> None:
         self._problem = problem
         trained = np.flatnonzero(observations.known)
@@ -93,10 +107,11 @@ class Model:
         self._chance = self._chances(observations)
         pending = _rows(observations.trials, np.flatnonzero(observations.pending))
         self._fronts = self._believed(Pool.of(problem, map(_candidate, pending)), rng)
-        farthest = np.full(len(metrics), np.nan)
-        if reach is not None:
-            farthest[len(unknown) :] = np.fmax.reduce(self._exact_losses(reach), axis=0)
-        self._farthest = farthest
+        reaches = [reach(objective) for objective in self._exact]
+        farthest = (np.array([one.loss for one in reaches]) - self._middle) / self._spread
+        ends = [one.is_end for one in reaches]
+        self._farthest = np.concatenate([np.full(len(unknown), -np.inf), farthest])
+        self._margins = np.where([False] * len(unknown) + ends, _LEAST_MARGIN, _MARGIN)
         self._references = [self._bound(front) for front in self._fronts]
 
     def _chances(self, observations: Observations) -> GaussianProcess | None:
@@ -135,8 +150,7 @@ class Model:
         worst[:count] = np.quantile(front[:, :count], _BOUND, axis=0)
         # All that is within the budget may be wanted, however large what was tried so far.
         worst = np.fmax(worst, self._farthest)
-        margins = np.where(np.isnan(self._farthest), _MARGIN, _LEAST_MARGIN)
-        bound: np.ndarray = worst + margins * np.maximum(worst - best, _LEAST_EXTENT)
+        bound: np.ndarray = worst + self._margins * np.maximum(worst - best, _LEAST_EXTENT)
         return bound
 
     def leaders(self, count: int) -> list[Candidate]:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import replace
 from functools import cached_property, partial
 
 import numpy as np
 
+from autokd.multiobjective import Objective, losses
 from autokd.space import Choices
 from autokd.strategies.base import Candidate, Problem
 from autokd.strategies.bayesian.costs import MOST_ROWS, PredictedCosts, from_anywhere
 from autokd.strategies.bayesian.earlier import EarlierStudy
-from autokd.strategies.bayesian.model import Model
+from autokd.strategies.bayesian.model import Model, Reach
 from autokd.strategies.bayesian.pool import Pool, all_points, changed, surroundings
 from autokd.strategies.feasible import CandidateFinder
 from autokd.strategies.observations import Observations
@@ -97,6 +97,7 @@ class BayesianSearch:
         self._domain = problem.domain
         self._initial = initial
         self._records = earlier
+        self._reaches: dict[str, Reach] = {}
 
     def suggest(self, trials: Sequence[Trial], rng: np.random.Generator) -> Suggestion:
         """See `Strategy`."""
@@ -104,7 +105,7 @@ class BayesianSearch:
         finder = CandidateFinder(self._problem, observations.trials, rng)
         begun = (observations.known | observations.pending).sum() >= self._initial
         if begun and observations.known.sum() >= _FEWEST_KNOWN:
-            model = Model(self._problem, observations, rng, self._earlier, self._reach)
+            model = Model(self._problem, observations, self._reach, rng, self._earlier)
             best = self._most_promising(model, finder, rng)
             if best is not None:
                 candidate, score = best
@@ -246,23 +247,26 @@ class BayesianSearch:
     def _anywhere(self) -> Pool:
         return from_anywhere(self._problem)
 
-    @cached_property
-    def _reach(self) -> Pool | None:
-        """Candidates from all of the space; how much of each figure is to be had within the budget.
+    def _reach(self, objective: Objective) -> Reach:
+        """How far an objective that is known without training goes within the budget.
 
-        Of those over the budget nothing is taken but the limit of a figure that exceeds it; the
-        rest is NaN. None with one objective, where nobody asks for the rest of a volume.
+        Where not all candidates can be looked at, it is its limit, if some of 200 exceed that;
+        failing that, as far as those of them that are within the budget.
         """
-        problem = self._problem
-        if len(problem.objectives) == 1:
-            return None
-        if self._whole is not None:
-            return self._whole
-        pool = self._anywhere
+        if objective.metric not in self._reaches:
+            self._reaches[objective.metric] = self._look_for_reach(objective)
+        return self._reaches[objective.metric]
+
+    def _look_for_reach(self, objective: Objective) -> Reach:
+        problem, pool = self._problem, self._anywhere if self._whole is None else self._whole
+        limit = problem.limits.get(objective.metric, math.inf)
+        figures = pool.as_figures()
+        over = any(one[objective.metric] > limit for one in figures)
+        if over and objective.direction == "minimize":
+            return Reach(limit, is_end=True)
         within = [not problem.violations(one.architecture) for one in pool.candidates]
-        limits = np.array([problem.limits.get(name, math.inf) for name in pool.names])
-        cut = np.where(pool.figures > limits, limits, np.nan)
-        return replace(pool, figures=np.where(np.array(within)[:, None], pool.figures, cut))
+        found = losses([objective], itertools.compress(figures, within))
+        return Reach(np.fmax.reduce(found, axis=None, initial=np.nan), self._whole is not None)
 
     def _candidates(self, points: Iterable[Choices], rng: np.random.Generator) -> list[Candidate]:
         return [self._problem.candidate(point, rng) for point in points]

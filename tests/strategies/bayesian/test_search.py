@@ -10,7 +10,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from autokd.multiobjective import Objective
 from autokd.seeding import rng_for
 from autokd.space import Architecture, Condition, Domain
-from autokd.strategies import BayesianSearch, RandomSearch
+from autokd.strategies import BayesianSearch, RandomSearch, SpaceExhausted
 from autokd.strategies.bayesian.pool import all_points, surroundings
 from autokd.trial import GAIN, Evaluation, Failure, FailureClass, Suggestion, TrialState
 
@@ -177,33 +177,58 @@ def test_what_is_sure_to_fail_is_not_tried_when_the_best_is_known(make_problem, 
     assert sum(failed[-15:]) <= 4
 
 
+@pytest.mark.parametrize("limit", [80**2, math.inf])
+@pytest.mark.parametrize("other", [{}, {"rewiring": FloatDistribution(0, 1)}])  # all, or a sample
 def test_the_front_is_looked_for_up_to_the_largest_although_only_small_ones_were_tried(
-    make_problem, make_trial
+    make_problem, make_trial, other, limit
 ):
     def size(architecture):
         return (architecture.choices["width"] * architecture.choices["kernel"]) ** 2
 
     problem = make_problem(
         architecture=Domain(
-            {"width": IntDistribution(1, 16), "kernel": CategoricalDistribution([1, 3, 5])}
+            {
+                "width": IntDistribution(1, 24),
+                "kernel": CategoricalDistribution([1, 3, 5]),
+                **other,
+            }
         ),
         distillation=Domain({}),
-        limit=80**2,
+        limit=limit,
         size=size,
         figures=lambda architecture: {"parameters": size(architecture)},
+        limits={"parameters": limit},
         rungs=(1,),
     )
     trials = []
     for number in range(12):
         suggestion = BayesianSearch(problem).suggest(trials, rng_for(0, number, "suggest"))
         if number < 4:
-            choices = {"width": number + 1, "kernel": 1}
+            choices = {"width": number + 1, "kernel": 1, **dict.fromkeys(other, 0.5)}
             suggestion = Suggestion(Architecture("tiny", choices, 0), {})
         choices = suggestion.architecture.choices
         accuracy = 80 + 3 * math.log(choices["width"]) + choices["kernel"]
         cost = size(suggestion.architecture)
         trials.append(make_trial(number, suggestion, accuracies=[accuracy], size=cost))
     assert max(trial.cost.parameters for trial in trials) > 80**2 / 2
+
+
+def test_a_budget_that_nothing_meets_any_more_ends_the_search(make_problem, make_trial):
+    domain = Domain({"width": IntDistribution(1, 16), "depth": IntDistribution(1, 4)})
+    problem = make_problem(
+        architecture=domain,
+        distillation=Domain({}),
+        limit=0.5,
+        size=lambda architecture: architecture.choices["width"],
+        figures=lambda architecture: {"parameters": architecture.choices["width"]},
+        rungs=(1,),
+    )
+    trials = []
+    for width in range(1, 6):
+        suggestion = Suggestion(Architecture("tiny", {"width": width, "depth": 1}, 0), {})
+        trials.append(make_trial(width, suggestion, accuracies=[width], size=width))
+    with pytest.raises(SpaceExhausted):
+        BayesianSearch(problem).suggest(trials, rng_for(0, 0, "suggest"))
 
 
 def test_each_proposal_notes_a_gain_that_shrinks(make_problem, make_trial):
