@@ -120,8 +120,9 @@ def test_draws_of_one_generator_are_told_apart_by_their_seed(make_strategy, make
 def test_the_same_seed_gives_the_same_proposals(make_strategy, make_problem, search):
     problem = make_problem()
     one, two = (search(make_strategy, problem, 14) for _ in range(2))
-    other = search(make_strategy, problem, 14, seed=1)
-    assert candidates(one) == candidates(two) != candidates(other)
+    other = search(make_strategy, problem, 4, seed=1)
+    assert candidates(one) == candidates(two)
+    assert candidates(one)[:4] != candidates(other)
 
 
 def test_the_order_of_the_record_does_not_matter(make_strategy, make_problem, search):
