@@ -30,7 +30,7 @@ Else what is just over a limit would go on looking as if it might be within."""
 
 
 def from_anywhere(problem: Problem) -> Pool:
-    """Candidates that are uniform in the space, asked once what they cost."""
+    """Uniform candidates, asked once what they cost. They follow from the problem alone."""
     rng = np.random.default_rng(0)
     count = min(_TIMES_AFFORDABLE * problem.affordable, MOST_ROWS)
     points = problem.domain.sample(rng, count)
@@ -58,11 +58,6 @@ class PredictedCosts:
         columns = self._columns(pool)
         prior = Prior() if problem.draws else Prior(noise=_EXACT)
         self._processes = [GaussianProcess(columns, logs, prior) for logs in self._scaled(pool).T]
-
-    @classmethod
-    def of(cls, problem: Problem) -> PredictedCosts:
-        """Learned from candidates from anywhere. Follows from the problem alone."""
-        return cls(problem, from_anywhere(problem))
 
     def given(self, pool: Pool) -> PredictedCosts:
         """The same, with the figures of more candidates known; what was fitted stays."""

@@ -14,7 +14,7 @@ from autokd.space import Choices
 from autokd.strategies.base import Candidate, Problem
 from autokd.strategies.bayesian.acquisition import log_expected_improvement
 from autokd.strategies.bayesian.columns import Columns, Encoder
-from autokd.strategies.bayesian.costs import MOST_ROWS, PredictedCosts
+from autokd.strategies.bayesian.costs import MOST_ROWS, PredictedCosts, from_anywhere
 from autokd.strategies.bayesian.pool import Pool
 from autokd.strategies.bayesian.targets import part_rank
 from autokd.strategies.feasible import CandidateFinder
@@ -146,7 +146,7 @@ class TRADE:
 
     @cached_property
     def _costs(self) -> PredictedCosts:
-        return PredictedCosts.of(self._problem)
+        return PredictedCosts(self._problem, from_anywhere(self._problem))
 
 
 class Families:
